@@ -1,0 +1,8 @@
+"""Definitions, not measurements: the only literals that need no source."""
+
+J_PER_KWH = 3_600_000.0
+S_PER_HOUR = 3600.0
+US_PER_S = 1_000_000
+US_PER_HOUR = 3_600_000_000
+G_PER_KG = 1000.0
+HOURS_PER_YEAR = 8760.0  # 365 days, the convention of SCI and of product footprints

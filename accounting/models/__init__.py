@@ -1,0 +1,28 @@
+"""The accounting tables. Fields, constraints, QuerySet filters and properties of their own row; nothing else."""
+
+from accounting.models.access import ApiToken, AuditEntry, Invitation, Membership, OneTimeLogin, User
+from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
+from accounting.models.ledger import (
+    DeviceDay,
+    DirtyHour,
+    EnergyHour,
+    LedgerHour,
+    Quantities,
+    TeamDay,
+    TeamHour,
+)
+from accounting.models.telemetry import (
+    Agent,
+    AgentStream,
+    DeviceSample,
+    FacilitySample,
+    JobMark,
+    SampleConflict,
+)
+
+__all__ = [
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
+    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
+    "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
+    "TeamHour", "User",
+]  # fmt: skip

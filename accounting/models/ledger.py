@@ -1,0 +1,168 @@
+"""What the samples came to. `accounting.ledger` is the only writer; every row can be rebuilt from raw samples.
+
+Each quantity stands as low / mid / high. `covered_s` is time backed by samples, `missing_s` time that should have been:
+missing energy is not in the sums.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from accounting.models.fleet import Device, Job, Project, Site, Team
+
+QUANTITIES = (
+    "it_energy_kwh",  # the devices' own draw
+    "facility_energy_kwh",  # at the wall of the building: IT energy x PUE
+    "co2e_location_g",  # operational, location-based: facility energy x grid intensity
+    "embodied_g",  # share of making the hardware
+    "water_onsite_l",  # IT energy x WUE
+    "water_offsite_l",  # facility energy x EWIF
+    "cost",  # facility energy x price, in the ledger's currency
+)
+
+
+class DirtyHours(models.QuerySet["DirtyHour"]):
+    def mark(self, device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
+        """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless."""
+        stamp = time.time_ns()
+        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(set(device_hours))]
+        self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
+
+
+class DirtyHour(models.Model):
+    """A device-hour whose ledger rows are stale. `stamp` guards against marks that come during a rebuild."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="dirty_hours")
+    hour = models.DateTimeField()
+    marked_at = models.DateTimeField(help_text="Oldest unprocessed mark: the ledger's lag")
+    stamp = models.BigIntegerField(default=0, help_text="New with every mark; a rebuild clears only the one it read")
+
+    objects = DirtyHours.as_manager()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("device", "hour"), name="dirty_once_per_device_hour"),)
+        indexes = (models.Index(fields=("marked_at",)),)
+
+
+class EnergyHour(models.Model):
+    """One device, one UTC hour, one job (or none): energy before cooling. Outlives the raw samples once `sealed`."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="energy_hours")
+    hour = models.DateTimeField()
+    job = models.ForeignKey(Job, null=True, on_delete=models.PROTECT, related_name="energy_hours")
+    device_energy_j = models.FloatField()
+    device_energy_low_j = models.FloatField()
+    device_energy_high_j = models.FloatField()
+    covered_s = models.FloatField(help_text="Sample-backed time of this job on this device")
+    missing_s = models.FloatField(help_text="Holes longer than the gap limit; only on the row without a job")
+    held_s = models.FloatField(help_text="Device-seconds this row answers for: carries the embodied share")
+    status = models.CharField(max_length=10)
+    source = models.SmallIntegerField(null=True)
+    sealed = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("device", "hour", "job"), condition=~Q(job=None), name="energy_once_per_device_hour_job"
+            ),
+            models.UniqueConstraint(
+                fields=("device", "hour"), condition=Q(job=None), name="energy_once_per_device_hour_idle"
+            ),
+        )
+        indexes = (models.Index(fields=("hour",)),)
+
+
+class Quantities(models.Model):
+    """The columns every ledger table shares."""
+
+    it_energy_kwh_low = models.FloatField(default=0.0)
+    it_energy_kwh = models.FloatField(default=0.0)
+    it_energy_kwh_high = models.FloatField(default=0.0)
+    facility_energy_kwh_low = models.FloatField(default=0.0)
+    facility_energy_kwh = models.FloatField(default=0.0)
+    facility_energy_kwh_high = models.FloatField(default=0.0)
+    co2e_location_g_low = models.FloatField(default=0.0)
+    co2e_location_g = models.FloatField(default=0.0)
+    co2e_location_g_high = models.FloatField(default=0.0)
+    embodied_g_low = models.FloatField(default=0.0)
+    embodied_g = models.FloatField(default=0.0)
+    embodied_g_high = models.FloatField(default=0.0)
+    water_onsite_l_low = models.FloatField(default=0.0)
+    water_onsite_l = models.FloatField(default=0.0)
+    water_onsite_l_high = models.FloatField(default=0.0)
+    water_offsite_l_low = models.FloatField(default=0.0)
+    water_offsite_l = models.FloatField(default=0.0)
+    water_offsite_l_high = models.FloatField(default=0.0)
+    cost_low = models.FloatField(default=0.0)
+    cost = models.FloatField(default=0.0)
+    cost_high = models.FloatField(default=0.0)
+    covered_s = models.FloatField(default=0.0)
+    missing_s = models.FloatField(default=0.0)
+    measured_kwh = models.FloatField(default=0.0, help_text="IT energy that a meter saw: the measured share")
+
+    class Meta:
+        abstract = True
+
+
+class LedgerHour(Quantities):
+    """One device, one UTC hour, one job (or none), with everything that follows from its energy."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="ledger_hours")
+    hour = models.DateTimeField()
+    job = models.ForeignKey(Job, null=True, on_delete=models.PROTECT, related_name="ledger_hours")
+    team = models.ForeignKey(Team, null=True, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, null=True, on_delete=models.PROTECT, related_name="+")
+    site = models.ForeignKey(Site, null=True, on_delete=models.PROTECT, related_name="+")
+    energy_status = models.CharField(max_length=10)
+    status = models.CharField(max_length=10, help_text="The least well known input of any quantity on the row")
+    factor_ids = models.JSONField(default=list)
+    method = models.CharField(max_length=40, help_text="Version of the methods that made it")
+    rebuilt_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("hour",)),
+            models.Index(fields=("job", "hour")),
+            models.Index(fields=("device", "hour")),
+        )
+
+
+class TeamHour(Quantities):
+    """Roll-up: one UTC hour of one team's project at one site. No team: energy that no team answers for."""
+
+    hour = models.DateTimeField()
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
+    site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
+    status = models.CharField(max_length=10)
+
+    class Meta:
+        indexes = (models.Index(fields=("hour", "team")),)
+
+
+class TeamDay(Quantities):
+    """Roll-up: one UTC day of one team's project at one site."""
+
+    day = models.DateField()
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
+    site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
+    status = models.CharField(max_length=10)
+
+    class Meta:
+        indexes = (models.Index(fields=("day", "team")),)
+
+
+class DeviceDay(Quantities):
+    """Roll-up: one UTC day of one device and team, for splits by device without touching hours."""
+
+    day = models.DateField()
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
+    status = models.CharField(max_length=10)
+
+    class Meta:
+        indexes = (models.Index(fields=("day", "device")),)

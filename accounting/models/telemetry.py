@@ -1,0 +1,112 @@
+"""What was measured, as it came in. `accounting.ingest` is the only writer.
+
+Instants are integer microseconds since 1970 (UTC): exact, the same on SQLite and PostgreSQL, and numpy reads them as
+they are (docs/decisions/0002). Hours elsewhere are ordinary datetimes.
+"""
+
+from django.db import models
+
+from accounting.models.fleet import Device, Host, Job, Site
+
+
+class Agent(models.Model):
+    """A program that posts. Its silence and its losses are shown, never guessed away."""
+
+    key = models.CharField(max_length=120)
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")
+    version = models.CharField(max_length=40, blank=True)
+    boot_id = models.CharField(max_length=80, blank=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    clock_offset_s = models.FloatField(null=True, blank=True, help_text="Agent's clock minus the server's")
+    dropped_total = models.BigIntegerField(default=0, help_text="Samples its spool had to drop")
+    sensors = models.JSONField(default=dict, help_text='Sensor name -> "ok" or why it does not work there')
+
+    class Meta:
+        ordering = ("host", "key")
+        constraints = (models.UniqueConstraint(fields=("host", "key"), name="agent_once_per_host"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} on {self.host}"
+
+
+class AgentStream(models.Model):
+    """Which sequence numbers of one agent and boot have been taken, as disjoint ranges [[first, last], …]."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="streams")
+    boot_id = models.CharField(max_length=80)
+    taken = models.JSONField(default=list)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("agent", "boot_id"), name="stream_once_per_boot"),)
+
+
+class DeviceSample(models.Model):
+    """One reading of one device by one kind of source. `power_w`, `energy_j` or both."""
+
+    class Source(models.IntegerChoices):
+        """Best first: one source counts per device and interval, the others stay as cross-checks."""
+
+        METER = 1, "Meter"
+        AGENT = 2, "GreenAI agent"
+        DCGM = 3, "DCGM"
+        CODECARBON = 4, "CodeCarbon"
+        MODEL = 5, "Model"
+
+    pk = models.CompositePrimaryKey("device_id", "measured_at_us", "source")
+    device = models.ForeignKey(Device, on_delete=models.DO_NOTHING, related_name="samples", db_index=False)
+    measured_at_us = models.BigIntegerField()
+    source = models.SmallIntegerField(choices=Source.choices)
+    power_w = models.FloatField(null=True)
+    energy_j = models.FloatField(null=True, help_text="Counter that only rises within one `epoch`")
+    utilization = models.FloatField(null=True, help_text="0..1")
+    memory_used_bytes = models.BigIntegerField(null=True)
+    job = models.ForeignKey(Job, null=True, on_delete=models.DO_NOTHING, related_name="samples", db_index=False)
+    measured = models.BooleanField(help_text="False: modelled on the host, for want of a sensor")
+    epoch = models.BigIntegerField(help_text="Hash of the poster's boot: counters are compared only within one")
+    revision = models.IntegerField(default=0)
+    received_at_us = models.BigIntegerField()
+
+
+class FacilitySample(models.Model):
+    """One reading of a site; it holds from `measured_at_us` until the next, at most `facility_max_age`."""
+
+    pk = models.CompositePrimaryKey("site_id", "measured_at_us")
+    site = models.ForeignKey(Site, on_delete=models.DO_NOTHING, related_name="samples", db_index=False)
+    measured_at_us = models.BigIntegerField()
+    pue = models.FloatField(null=True)
+    cooling_power_w = models.FloatField(null=True)
+    wue_l_per_kwh = models.FloatField(null=True)
+    water_l = models.FloatField(null=True)
+    grid_intensity_g_per_kwh = models.FloatField(null=True)
+    revision = models.IntegerField(default=0)
+    received_at_us = models.BigIntegerField()
+
+
+class JobMark(models.Model):
+    """A job held a device during [started_at_us, ended_at_us); an open end means it still does."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="marks")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="marks")
+    started_at_us = models.BigIntegerField()
+    ended_at_us = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("job", "device", "started_at_us"), name="mark_once_per_job_and_start"),
+        )
+        indexes = (models.Index(fields=("device", "started_at_us")),)
+
+
+class SampleConflict(models.Model):
+    """The same key came again with other values: kept aside and shown, never counted."""
+
+    device = models.ForeignKey(Device, null=True, on_delete=models.CASCADE, related_name="conflicts")
+    site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="conflicts")
+    measured_at_us = models.BigIntegerField()
+    stored = models.JSONField()
+    offered = models.JSONField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-received_at",)

@@ -1,7 +1,7 @@
 """The telemetry message: what an agent posts and what the server answers. The one definition of both.
 
 Standard library only: the agent ships without third-party packages, and the server decodes into these classes.
-Every time is RFC 3339 with an offset; every quantity carries its unit in its name. Boundary: a device's own draw, before
+Every time is RFC 3339 with an offset; every quantity has its unit in its name. Boundary: a device's own draw, before
 cooling and losses (`device_*`), unless a field says otherwise.
 """
 

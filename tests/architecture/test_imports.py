@@ -25,7 +25,7 @@ def dotted(path: Path) -> str:
 
 @cache
 def imported(path: Path) -> frozenset[tuple[str, bool]]:
-    """(module, inside a function) for every import of a file; `from a import b` counts as a.b where that is a module."""
+    """(module, inside a function) for every import of a file; `from a import b` is a.b where that is a module."""
     tree = ast.parse(path.read_text())
     late = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
     found = set()

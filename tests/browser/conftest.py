@@ -49,7 +49,7 @@ class Watch:
         assert (self.console_errors, self.foreign_requests, self.failed_requests) == ([], [], [])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop must end before other rooms' tests touch the ORM
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(find_chromium()), args=list(QUIET))

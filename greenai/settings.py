@@ -6,6 +6,7 @@ PostgreSQL and Redis with nothing else changed.
 
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,6 +74,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "greenai.time_zone.TimeZoneMiddleware",
 ]
 ROOT_URLCONF = "greenai.urls"
 WSGI_APPLICATION = "greenai.wsgi.application"
@@ -87,6 +89,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "greenai.navigation.navigation",
             ],
         },
     },
@@ -172,10 +175,17 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+_plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
+STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
+TESTING = "pytest" in sys.modules
+_staticfiles = (  # hashed names need `collectstatic`, which tests do without
+    "django.contrib.staticfiles.storage.StaticFilesStorage"
+    if TESTING
+    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": _staticfiles},
 }
 
 # Ledger and experiments
@@ -191,6 +201,7 @@ GREENAI = {
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
 }
+<<<<<<< HEAD
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:
@@ -235,3 +246,5 @@ LOGGING = {
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
 }
+=======
+>>>>>>> pages

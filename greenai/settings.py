@@ -177,15 +177,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 _plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
-TESTING = "pytest" in sys.modules
-_staticfiles = (  # hashed names need `collectstatic`, which tests do without
-    "django.contrib.staticfiles.storage.StaticFilesStorage"
-    if TESTING
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": _staticfiles},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
 # Ledger and experiments
@@ -201,7 +195,6 @@ GREENAI = {
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
 }
-<<<<<<< HEAD
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:
@@ -246,5 +239,3 @@ LOGGING = {
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
 }
-=======
->>>>>>> pages

@@ -5,7 +5,7 @@ from optimizer.experiments.states import FINAL, OPEN, State, before, may_follow
 
 class TestStates:
     def test_every_state_is_either_open_or_final(self):
-        assert OPEN | FINAL == set(State)
+        assert set(State) == OPEN | FINAL
         assert not OPEN & FINAL
 
     @pytest.mark.parametrize("final", sorted(FINAL))

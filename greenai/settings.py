@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dj_database_url
+import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
@@ -134,6 +135,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "ledger"
@@ -175,15 +177,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 _plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
-TESTING = "pytest" in sys.modules
-_staticfiles = (  # hashed names need `collectstatic`, which tests do without
-    "django.contrib.staticfiles.storage.StaticFilesStorage"
-    if TESTING
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": _staticfiles},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
 # Ledger and experiments
@@ -198,4 +194,48 @@ GREENAI = {
     "sweep_s": env.float("GREENAI_SWEEP_S", 15.0),
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
+}
+
+
+def _every(seconds: float, task: str) -> dict[str, object]:
+    """A beat entry; a message not taken within its own interval is dropped, the next one does its work."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 5.0)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
+    "in-service": _every(60.0, "accounting.mark_in_service_hours"),
+    "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
+}
+
+# Logs: one line an event on stdout; GREENAI_LOG=json for machines
+_log_renderer = (
+    structlog.processors.JSONRenderer()
+    if env.str("GREENAI_LOG", "text") == "json"
+    else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, timestamp_key="")
+)
+_log_steps = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[*_log_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _log_renderer],
+            "foreign_pre_chain": _log_steps,
+        }
+    },
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
+    "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
 }

@@ -108,6 +108,8 @@ if SQLITE:
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
+    # Tests use a file too: SQLite's in-memory database has other locks, so races between threads would not be real.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounting.User"
 LOGIN_URL = "login"
@@ -177,15 +179,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 _plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
-TESTING = "pytest" in sys.modules
-_staticfiles = (  # hashed names need `collectstatic`, which tests do without
-    "django.contrib.staticfiles.storage.StaticFilesStorage"
-    if TESTING
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": _staticfiles},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
 # Ledger and experiments
@@ -201,7 +197,6 @@ GREENAI = {
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
 }
-<<<<<<< HEAD
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:
@@ -246,5 +241,3 @@ LOGGING = {
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
 }
-=======
->>>>>>> pages

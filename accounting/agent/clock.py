@@ -26,7 +26,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def machine_boot_id(proc: Path = Path("/proc")) -> str:
-    """The kernel's name for this boot. Where it gives none, a new name each time: then no counter outlives the agent."""
+    """The kernel's name for this boot. Where it has none, a new one each time: then no counter outlives the agent."""
     try:
         return (proc / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -52,8 +52,8 @@ class Spool:
         self._max_bytes, self._max_age_s = max_bytes, max_age_s
         self._uncounted = 0  # dropped while the disk could not even take the count
         self._failure = ""
-        self._file = SpoolFile(folder)
-        self._begin()
+        self._folder = folder
+        self._file = self._open()
 
     @property
     def stream(self) -> str:
@@ -156,13 +156,26 @@ class Spool:
     def close(self) -> None:
         self._file.close()
 
-    def _begin(self) -> None:
+    def _open(self) -> SpoolFile:
+        file = SpoolFile(self._folder)
+        try:
+            self._begin(file)
+        except sqlite3.Error as error:
+            file.close()
+            file = SpoolFile(None)
+            file.trouble = f"{self._folder} takes nothing ({error}): samples wait in memory, lost with the agent"
+            self._begin(file)
+        return file
+
+    def _begin(self, file: SpoolFile) -> None:
         """A new spool gets a random tag, so that its numbers never meet those of a spool that was lost."""
         first = {"tag": secrets.token_hex(4), "generation": "0", "next_seq": "1", "dropped": "0", "machine_boot": ""}
-        with self._file.transaction() as db:
+        with file.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO fact VALUES (?, ?)", list(first.items()))
-            if self._machine_boot and self._fact("machine_boot") != self._machine_boot:
-                self._note(machine_boot=self._machine_boot, generation="0", next_seq="1")
+            known = file.rows("SELECT value FROM fact WHERE name = 'machine_boot'")[0][0]
+            if self._machine_boot and known != self._machine_boot:
+                new = {"machine_boot": self._machine_boot, "generation": "0", "next_seq": "1"}
+                db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(new.items()))
                 db.execute("DELETE FROM counter")
 
     def _keep(self, write: Callable[[], None], samples: int) -> bool:
@@ -179,8 +192,8 @@ class Spool:
             except sqlite3.Error as error:
                 self._failure = f"the spool takes nothing ({error}): samples are being dropped"
                 if is_damage(error):
-                    self._file.reopen()
-                    self._begin()
+                    self._file.close()
+                    self._file = self._open()
                 elif getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
                     break
         self._uncounted += samples

@@ -95,11 +95,6 @@ class SpoolFile:
         pages, free, size = (self.number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * size
 
-    def reopen(self) -> None:
-        with self.lock:
-            self.db.close()
-            self.db = self._open()
-
     def close(self) -> None:
         with self.lock:
             self.db.close()

@@ -1,4 +1,4 @@
-"""Django's admin, for support: what people keep may be looked at there; measured and computed rows may not be changed."""
+"""Django's admin, for support: rows may be looked at there. They change on the product's own pages."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -22,7 +22,7 @@ from accounting.models import (
 
 
 class ReadOnly(admin.ModelAdmin):
-    """Sites, machines and figures change on the product's own pages, which restate the ledger and leave a trail."""
+    """A change here would neither restate the ledger nor leave a trail."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -51,5 +51,18 @@ class PersonAdmin(UserAdmin):
 
 
 admin.site.register(User, PersonAdmin)
-for model in (Agent, AuditEntry, Device, Host, Job, LedgerHour, Membership, Project, SampleConflict, Site, SiteTerms, Team):
+for model in (
+    Agent,
+    AuditEntry,
+    Device,
+    Host,
+    Job,
+    LedgerHour,
+    Membership,
+    Project,
+    SampleConflict,
+    Site,
+    SiteTerms,
+    Team,
+):
     admin.site.register(model, ReadOnly)

@@ -163,21 +163,25 @@ class TokenForm(forms.Form):
         self._owners = {f"site:{site.pk}": site for site in sites} | {f"team:{team.pk}": team for team in teams}
         groups = (("Sites", "site", sites), ("Teams", "team", teams))
         self.fields["owner"].choices = [
-            (title, [(f"{kind}:{owner.pk}", owner.name) for owner in owners]) for title, kind, owners in groups if owners
+            (title, [(f"{kind}:{owner.pk}", owner.name) for owner in owners])
+            for title, kind, owners in groups
+            if owners
         ]
         if not administrator:
             may = [choice for choice in ApiToken.Scope.choices if choice[0] != ApiToken.Scope.ADMIN]
             self.fields["scopes"].choices = may
 
     @property
-    def owner(self) -> dict[str, Team | Site]:
+    def belongs_to(self) -> dict[str, Team | Site]:
         """As `issue_token` takes it: {"team": …} or {"site": …}."""
         chosen = self.cleaned_data["owner"]
         return {chosen.partition(":")[0]: self._owners[chosen]}
 
 
 class InviteForm(forms.Form):
-    email = forms.EmailField(label="E-mail address", help_text="Also their user name. No mail is sent: pass the link on.")
+    email = forms.EmailField(
+        label="E-mail address", help_text="Also their user name. No mail is sent: pass the link on."
+    )
     team = forms.ModelChoiceField(Team.objects.all(), required=False, empty_label="No team yet")
     role = forms.ChoiceField(label="In the team", choices=Membership.Role.choices)
     organisation_role = forms.ChoiceField(
@@ -193,7 +197,9 @@ class MembershipForm(forms.Form):
 class AcceptForm(forms.Form):
     name = forms.CharField(max_length=150, label="Your name")
     password = forms.CharField(
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), help_text="At least 12 characters", strip=False
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 12 characters",
+        strip=False,
     )
 
 

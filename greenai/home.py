@@ -14,14 +14,12 @@ from django.views.decorators.http import require_GET
 from accounting.access import Visibility, can_administer, visible_to
 from accounting.reports import display, figures, live
 from accounting.reports.dashboard import overview
-from accounting.reports.job_tables import split_table, trend_table
 from accounting.reports.periods import Period
 from accounting.reports.queries import METRICS, SPLITS, split, trend
 from accounting.views.asking import (
     asked_metric,
     asked_period,
     asked_split,
-    csv_response,
     links,
     period_context,
     zone,
@@ -53,8 +51,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "parts": split(visibility, period.start, period.end, by=by),
         "heaviest_url": f"{reverse('jobs-heaviest')}?{period.query}",
         "running": live.running_jobs(visibility, now=now)[:8],
-        "experiments": _of_teams(Experiment.objects.filter(state="running"), "workload__team", visibility)
-        .select_related("workload")[:5],
+        "experiments": _of_teams(
+            Experiment.objects.filter(state="running"), "workload__team", visibility
+        ).select_related("workload")[:5],
         "advice": open_advice(visibility),
         "administrator": can_administer(request.user),
         **period_context(request, period),
@@ -79,3 +78,58 @@ def home_trend(request: HttpRequest) -> JsonResponse:
     currency = settings.GREENAI["currency"]
     figure = figures.trend_figure(found, period=period, metric=metric, currency=currency, zone=zone())
     return JsonResponse({**figure, "events": _events(visibility, period)})
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One open recommendation as partials/advice.html shows it."""
+
+    title: str
+    url: str
+    status: str
+    evidence: str
+    saving: str
+    interval: str
+    reason: str
+
+
+def open_advice(visibility: Visibility) -> list[Advice]:
+    """The open recommendations that save the most CO2e. One query."""
+    rows = _of_teams(Recommendation.objects.filter(state=Recommendation.State.OPEN), "team", visibility)
+    return [_advice(row) for row in rows.order_by("-co2e_saving_g", "-pk")[:ADVICE_SHOWN]]
+
+
+def _advice(row: Recommendation) -> Advice:
+    shown = display.show("carbon_g", row.co2e_saving_g, row.co2e_saving_g_low, row.co2e_saving_g_high)
+    saves = row.co2e_saving_g_low > 0  # an interval that reaches zero proves no saving
+    return Advice(
+        title=row.title,
+        url=_address("recommendation", row.pk),
+        status=row.evidence.upper(),
+        evidence=f"{row.evidence} here" if row.evidence == "measured" else row.evidence,
+        saving=f"−{shown.mid} {shown.unit} / {row.per}" if saves else "",
+        interval=f"{shown.low} – {shown.high} {shown.unit}" if saves else "",
+        reason=row.reason.partition("\n")[0],
+    )
+
+
+def _events(visibility: Visibility, period: Period) -> list[dict[str, str]]:
+    accepted = Recommendation.objects.filter(
+        state=Recommendation.State.ACCEPTED, decided_at__gte=period.start, decided_at__lt=period.end
+    )
+    rows = _of_teams(accepted, "team", visibility).order_by("-decided_at")[:EVENTS_SHOWN]
+    return [
+        {"at": row.decided_at.astimezone(zone()).strftime("%Y-%m-%dT%H:%M:%S"), "label": f"accepted: {row.title[:40]}"}
+        for row in rows
+    ]
+
+
+def _of_teams(rows, path: str, visibility: Visibility):  # type: ignore[no-untyped-def]
+    return rows if visibility.team_ids is None else rows.filter(**{f"{path}_id__in": visibility.team_ids})
+
+
+def _address(name: str, *arguments: object) -> str:
+    try:
+        return reverse(name, args=arguments)
+    except NoReverseMatch:
+        return ""

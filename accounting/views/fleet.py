@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.forms import DeviceForm, HostForm, SiteForm, SiteTermsForm
-from accounting.ledger import rebuild
+from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs
 from accounting.reports.live import live, visible_devices
@@ -128,7 +128,7 @@ def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpRe
     said = {name: value for name, value in form.cleaned_data.items() if name != "valid_from"}
     with transaction.atomic():
         SiteTerms.objects.update_or_create(site=site, valid_from=since, defaults=said)
-        rebuild.mark_site(site, since=since, now=timezone.now())
+        mark_site(site, since=since, now=timezone.now())
         audit(actor=request.user, action="site.terms", subject=site, since=since.isoformat(), **said)
     messages.success(request, f"Saved. Hours of {site} since {timezone.localtime(since):%-d %b %Y %H:%M} are restated.")
     return redirect("site", site.pk)
@@ -143,13 +143,19 @@ def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()
-            rebuild.mark_devices(list(host.devices.values_list("pk", flat=True)), now=timezone.now())
+            mark_devices(list(host.devices.values_list("pk", flat=True)), now=timezone.now())
             audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
         messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
         return redirect("fleet")
     crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
     words = "Its energy is given the grid, PUE, water and price of that site, for all its hours."
-    context = {"title": f"Place {host.name}", "form": form, "crumbs": crumbs, "lead": words, "cancel_url": reverse("fleet")}
+    context = {
+        "title": f"Place {host.name}",
+        "form": form,
+        "crumbs": crumbs,
+        "lead": words,
+        "cancel_url": reverse("fleet"),
+    }
     return render(request, "accounting/form_page.html", context)
 
 
@@ -186,7 +192,7 @@ def device_edit(request: HttpRequest, device_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()
-            rebuild.mark_devices([device.pk], now=timezone.now())
+            mark_devices([device.pk], now=timezone.now())
             audit(actor=request.user, action="device.changed", subject=device, changed=form.changed_data)
         messages.success(request, "Saved. Its hours are restated.")
         return redirect("device", device.pk)

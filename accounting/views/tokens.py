@@ -56,7 +56,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
         scopes=form.cleaned_data["scopes"],
         created_by=request.user,
         expires_at=timezone.now() + timedelta(days=days) if days else None,
-        **form.owner,
+        **form.belongs_to,
     )
     context = {"title": "Token created", "token": token, "secret": secret, "crumbs": crumbs}
     if ApiToken.Scope.INGEST in token.scopes:

@@ -44,6 +44,12 @@ def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
     return _mark(of_site.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
 
 
+def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:
+    """Mark every hour that these devices have in the ledger: what they are, or where they stand, was corrected."""
+    of_devices = LedgerHour.objects.filter(device_id__in=list(device_ids))
+    return _mark(of_devices.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+
+
 def mark_everything(*, now: datetime) -> int:
     """Mark every device-hour with a ledger row, an energy row, a sample, or time in service. Returns how many marks."""
     count = _mark(hours_with_samples(), now=now)

@@ -6,10 +6,12 @@ PostgreSQL and Redis with nothing else changed.
 
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import dj_database_url
+import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
@@ -72,6 +74,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "greenai.time_zone.TimeZoneMiddleware",
 ]
 ROOT_URLCONF = "greenai.urls"
 WSGI_APPLICATION = "greenai.wsgi.application"
@@ -86,6 +89,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "greenai.navigation.navigation",
             ],
         },
     },
@@ -104,6 +108,8 @@ if SQLITE:
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
+    # Tests use a file too: SQLite's in-memory database has other locks, so races between threads would not be real.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounting.User"
 LOGIN_URL = "login"
@@ -131,6 +137,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "ledger"
@@ -170,7 +177,8 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+_plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
+STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -189,4 +197,47 @@ GREENAI = {
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
 }
-TESTING = "pytest" in sys.modules
+
+
+def _every(seconds: float, task: str) -> dict[str, object]:
+    """A beat entry; a message not taken within its own interval is dropped, the next one does its work."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 5.0)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
+    "in-service": _every(60.0, "accounting.mark_in_service_hours"),
+    "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
+}
+
+# Logs: one line an event on stdout; GREENAI_LOG=json for machines
+_log_renderer = (
+    structlog.processors.JSONRenderer()
+    if env.str("GREENAI_LOG", "text") == "json"
+    else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, timestamp_key="")
+)
+_log_steps = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[*_log_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _log_renderer],
+            "foreign_pre_chain": _log_steps,
+        }
+    },
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
+    "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
+}

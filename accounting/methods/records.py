@@ -44,6 +44,16 @@ class Range:
         """Multiply by a known, non-negative number."""
         return Range(self.low * by, self.mid * by, self.high * by)
 
+    def times(self, by: "Range") -> "Range":
+        """Multiply two ranges without negative numbers: low by low and high by high, so never too narrow.
+
+        Raises:
+            ValueError: one of them reaches below zero.
+        """
+        if self.low < 0 or by.low < 0:
+            raise ValueError(f"a range below zero cannot be multiplied: {self} by {by}")
+        return Range(self.low * by.low, self.mid * by.mid, self.high * by.high)
+
 
 @dataclass(frozen=True, slots=True)
 class Factor:
@@ -58,6 +68,11 @@ class Factor:
     year: int | None = None
     licence: str = ""
 
+    @property
+    def figure(self) -> "Figure":
+        """The same number as a quantity that others can be multiplied by."""
+        return Figure(self.value, self.unit, self.status, (self.id,))
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -67,3 +82,8 @@ class Figure:
     unit: str
     status: Status
     factor_ids: tuple[str, ...] = ()
+
+    def times(self, by: "Figure", unit: str) -> "Figure":
+        """Multiply; the result is as well known as the worse of the two, and moved by the factors of both."""
+        ids = tuple(sorted({*self.factor_ids, *by.factor_ids}))
+        return Figure(self.range.times(by.range), unit, Status.worst((self.status, by.status)), ids)

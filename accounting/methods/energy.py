@@ -1,0 +1,225 @@
+"""Energy from power and from counters: the one place where watts become joules.
+
+Between two neighbouring readings power is taken as linear (trapezoid rule), so energy up to an edge inside an interval
+is a quadratic interpolation. A counter that rose within one epoch is preferred: it is exact over a gap of any length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accounting.methods.units import US_PER_S
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_Number = TypeVar("_Number", np.float64, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSeries:
+    """Readings of one device by one source, in strictly rising time. Nan: that reading has no such value."""
+
+    at_us: Ints
+    power_w: Floats
+    energy_j: Floats  # a counter; compared only within one `epoch`
+    epoch: Ints
+    measured: Bools  # False: modelled on the host, for want of a sensor
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """What lies between neighbouring readings i and i + 1: one element fewer than readings."""
+
+    energy_j: Floats  # zero where not covered
+    covered: Bools
+    by_counter: Bools  # the counter's difference, spread evenly; else the trapezoid
+    measured: Bools  # both ends are
+
+
+@dataclass(frozen=True, slots=True)
+class BinnedEnergy:
+    """Energy of one source in consecutive bins. Times are whole microseconds, so that they add up exactly."""
+
+    energy_j: Floats  # over `covered_us` only
+    measured_j: Floats  # the part of it that a meter saw
+    covered_us: Ints
+    missing_us: Ints  # between readings, but not covered; never filled
+
+
+@dataclass(frozen=True, slots=True)
+class PrecedenceEnergy:
+    """Energy of several sources in consecutive bins, no instant counted twice."""
+
+    by_source: tuple[BinnedEnergy, ...]  # best first; what each contributes
+    missing_us: Ints  # from the first to the last reading of any source, where none covers
+
+
+def intervals(series: PowerSeries, *, max_gap_us: int) -> Intervals:
+    """Judge every interval between neighbours: counter, else power, else missing.
+
+    Raises:
+        ValueError: two readings are out of order or share a time.
+    """
+    step_us = np.diff(series.at_us)
+    if step_us.size and int(step_us.min()) <= 0:
+        late = int(series.at_us[1:][step_us <= 0][0])
+        raise ValueError(f"reading at {late} us does not come after the one before it: sort them, one a moment")
+    rise_j = np.diff(series.energy_j)
+    by_counter = (rise_j >= 0) & (series.epoch[1:] == series.epoch[:-1])  # nan >= 0 is False
+    trapezoid_j = (series.power_w[1:] + series.power_w[:-1]) * (step_us / (2.0 * US_PER_S))
+    by_power = ~by_counter & (step_us <= max_gap_us) & ~np.isnan(trapezoid_j)
+    return Intervals(
+        energy_j=np.where(by_counter, rise_j, np.where(by_power, trapezoid_j, 0.0)),
+        covered=by_counter | by_power,
+        by_counter=by_counter,
+        measured=series.measured[1:] & series.measured[:-1],
+    )
+
+
+def integrate(series: PowerSeries, edges_us: Ints, *, max_gap_us: int) -> BinnedEnergy:
+    """Integrate one source's readings over the bins between rising `edges_us`.
+
+    A bin's result depends on the readings in it and their nearest neighbours outside only, to the last bit. Time before
+    the first and after the last reading is neither covered nor missing.
+
+    Raises:
+        ValueError: readings out of order.
+    """
+    return _integrate(series, intervals(series, max_gap_us=max_gap_us), edges_us)
+
+
+def integrate_by_precedence(
+    series: Sequence[PowerSeries], edges_us: Ints, *, max_gap_us: int, reach_us: int
+) -> PrecedenceEnergy:
+    """Integrate several sources, best first: a lower one counts only where no better one covers.
+
+    A source whose neighbouring readings are further apart than `reach_us` counts there only if no other source spoke
+    in between (a meter read once a day does not flatten what an agent saw every second).
+
+    Raises:
+        ValueError: readings out of order.
+    """
+    judged = [_within_reach(series, k, max_gap_us, reach_us) for k in range(len(series))]
+    taken = np.empty(0, dtype=np.int64)  # start, end, start, end, … of what better sources cover: rising, disjoint
+    parts: list[BinnedEnergy] = []
+    for one, between in zip(series, judged, strict=True):
+        parts.append(_outside(one, between, edges_us, taken))
+        taken = _merged(taken, _covered_runs(one, between))
+    covered_us = np.sum([p.covered_us for p in parts], axis=0, dtype=np.int64) if parts else 0
+    return PrecedenceEnergy(tuple(parts), _spoken_for_us(series, edges_us) - covered_us)
+
+
+def covered_between(series: Sequence[PowerSeries], *, max_gap_us: int, reach_us: int) -> list[Bools]:
+    """For each source, which intervals between its neighbouring readings are covered."""
+    return [_within_reach(series, k, max_gap_us, reach_us).covered for k in range(len(series))]
+
+
+def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> BinnedEnergy:
+    at, start, end = series.at_us, edges_us[:-1], edges_us[1:]
+    if at.size < 2:
+        none_j, none_us = np.zeros(start.size), np.zeros(start.size, dtype=np.int64)
+        return BinnedEnergy(none_j, none_j, none_us, none_us)
+    first = np.searchsorted(at, start, side="left")  # first reading in the bin
+    last = np.searchsorted(at, end, side="right") - 1  # last reading in the bin
+    # Head: the piece of the interval that runs into the bin. Tail: of the one that runs out of it.
+    head_from, head_to = start, np.minimum(end, at[np.minimum(first, at.size - 1)])
+    has_head = (first > 0) & (first < at.size) & (head_from < head_to)
+    tail_from = at[np.maximum(last, 0)]
+    has_tail = (last >= 0) & (last < at.size - 1) & (tail_from >= start) & (tail_from < end)
+    head = _pieces(series, between, np.where(has_head, first - 1, 0), head_from, np.where(has_head, head_to, head_from))
+    tail = _pieces(series, between, np.where(has_tail, last, 0), tail_from, np.where(has_tail, end, tail_from))
+    step_us = np.diff(at)
+    covered_step_us = np.where(between.covered, step_us, 0)
+    whole = (
+        _sum_slices(between.energy_j, first, last),
+        _sum_slices(np.where(between.measured, between.energy_j, 0.0), first, last),
+        _sum_slices(covered_step_us, first, last),
+        _sum_slices(step_us - covered_step_us, first, last),
+    )
+    return BinnedEnergy(*(w + (h + t) for w, h, t in zip(whole, head, tail, strict=True)))
+
+
+def _pieces(
+    series: PowerSeries, between: Intervals, i: NDArray[np.intp], from_us: Ints, to_us: Ints
+) -> tuple[Floats, Floats, Ints, Ints]:
+    """Energy and time of [from_us, to_us) within interval i, elementwise."""
+    length_us = to_us - from_us
+    begin_us = series.at_us[i]
+    step_us = series.at_us[i + 1] - begin_us
+    slope = (series.power_w[i + 1] - series.power_w[i]) / step_us
+    middle_us = (from_us - begin_us) + length_us / 2
+    linear_j = (series.power_w[i] + slope * middle_us) * (length_us / US_PER_S)
+    even_j = between.energy_j[i] * (length_us / step_us)
+    counts = between.covered[i] & (length_us > 0)
+    energy_j = np.where(counts, np.where(between.by_counter[i], even_j, linear_j), 0.0)
+    covered_us = np.where(counts, length_us, 0)
+    return energy_j, np.where(between.measured[i], energy_j, 0.0), covered_us, length_us - covered_us
+
+
+def _sum_slices(values: NDArray[_Number], first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[_Number]:
+    """Sum values[first:last] for each pair; the sum of a slice does not depend on what lies around it."""
+    nothing = values.dtype.type(0)
+    bounds = np.column_stack((first, np.maximum(first, last))).ravel()
+    sums = np.add.reduceat(np.append(values, nothing), bounds)[::2]
+    return np.where(last > first, sums, nothing)
+
+
+def _within_reach(series: Sequence[PowerSeries], k: int, max_gap_us: int, reach_us: int) -> Intervals:
+    between = intervals(series[k], max_gap_us=max_gap_us)
+    at = series[k].at_us
+    far = np.flatnonzero(between.covered & (np.diff(at) > reach_us))
+    others = [other.at_us for j, other in enumerate(series) if j != k]
+    for other_at in others if far.size else ():
+        spoke = np.searchsorted(other_at, at[far + 1], "left") > np.searchsorted(other_at, at[far], "right")
+        between.covered[far[spoke]] = False
+        between.energy_j[far[spoke]] = 0.0
+    return between
+
+
+def _outside(series: PowerSeries, between: Intervals, edges_us: Ints, taken: Ints) -> BinnedEnergy:
+    """Integrate where nothing of `taken` lies, by cutting the bins at its bounds."""
+    if not taken.size:
+        return _integrate(series, between, edges_us)
+    inside = taken[(taken > edges_us[0]) & (taken < edges_us[-1])]
+    cuts = np.union1d(edges_us, inside)
+    fine = _integrate(series, between, cuts)
+    free = np.searchsorted(taken, cuts[:-1], side="right") % 2 == 0
+    bins = np.searchsorted(cuts, edges_us[:-1])
+    return BinnedEnergy(
+        np.add.reduceat(np.where(free, fine.energy_j, 0.0), bins),
+        np.add.reduceat(np.where(free, fine.measured_j, 0.0), bins),
+        np.add.reduceat(np.where(free, fine.covered_us, 0), bins),
+        np.add.reduceat(np.where(free, fine.missing_us, 0), bins),
+    )
+
+
+def _covered_runs(series: PowerSeries, between: Intervals) -> Ints:
+    """Bounds of the stretches of covered time: start, end, start, end, …"""
+    turns = np.diff(between.covered.astype(np.int8), prepend=0, append=0)
+    starts, ends = np.flatnonzero(turns == 1), np.flatnonzero(turns == -1)
+    return series.at_us[np.column_stack((starts, ends)).ravel()]
+
+
+def _merged(one: Ints, other: Ints) -> Ints:
+    """Union of two sets of stretches, each as rising bounds."""
+    if not one.size or not other.size:
+        return one if one.size else other
+    stretches = np.concatenate((one, other)).reshape(-1, 2)
+    stretches = stretches[np.argsort(stretches[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(stretches[:, 1])
+    opens = np.append(True, stretches[1:, 0] > reached[:-1])
+    closes = np.append(opens[1:], True)
+    return np.column_stack((stretches[opens, 0], reached[closes])).ravel()
+
+
+def _spoken_for_us(series: Sequence[PowerSeries], edges_us: Ints) -> Ints:
+    """Per bin, time between the first and the last reading of any source."""
+    spoken = [one.at_us for one in series if one.at_us.size]
+    if not spoken:
+        return np.zeros(edges_us.size - 1, dtype=np.int64)
+    bounds = np.clip(edges_us, min(int(at[0]) for at in spoken), max(int(at[-1]) for at in spoken))
+    return np.diff(bounds)

@@ -1,0 +1,87 @@
+"""Figures, ranges and chips in templates: `{% load amounts %}`. The words come from `accounting.reports.display`."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounting.reports import display
+
+register = template.Library()
+
+
+def _shown(value: Any, kind: str) -> display.Shown:
+    """Words for a number, or for anything with low, mid and high."""
+    currency = settings.GREENAI["currency"]
+    if hasattr(value, "mid"):
+        return display.show(kind, value.mid, value.low, value.high, currency=currency)
+    return display.show(kind, float(value), currency=currency)
+
+
+@register.filter
+def amount(value: Any, kind: str) -> str:
+    """`{{ kwh|amount:"energy_kwh" }}` -> 38.4 kWh; nothing known -> an en dash."""
+    if value is None or value == "":
+        return "–"
+    shown = _shown(value, kind)
+    return f"{shown.mid} {shown.unit}".rstrip()
+
+
+@register.simple_tag
+def figure(value: Any, kind: str) -> SafeString:
+    """The large figure of a card, its unit small beside it."""
+    if value is None:
+        return format_html('<div class="fig">–</div>')
+    shown = _shown(value, kind)
+    return format_html('<div class="fig">{} <small>{}</small></div>', shown.mid, shown.unit)
+
+
+@register.filter
+def spread(value: Any, kind: str) -> str:
+    """`{{ range|spread:"carbon_g" }}` -> 34.9 – 43.0 kg: low and high, in the unit that fits mid."""
+    if value is None:
+        return "–"
+    shown = _shown(value, kind)
+    if not shown.is_range:
+        return f"{shown.mid} {shown.unit}".rstrip()
+    return f"{shown.low} – {shown.high} {shown.unit}".rstrip()
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """`{{ seconds|duration }}` -> 2 h 5 min."""
+    return "–" if seconds is None else display.duration(seconds)
+
+
+@register.filter
+def since(moment: datetime | None) -> str:
+    """`{{ moment|since }}` -> 3 min 20 s, counted to the time of the page; never -> "never"."""
+    return "never" if moment is None else display.duration((timezone.now() - moment).total_seconds())
+
+
+@register.inclusion_tag("partials/chip.html")
+def chip(status: str | None, words: str = "") -> dict[str, str]:
+    """`{% chip row.status %}`: MEASURED, MODELLED or DEFAULT; `words` adds what it speaks of ("82 % measured")."""
+    key = (status or "").upper()
+    hints = {
+        "MEASURED": "A meter or sensor saw it",
+        "MODELLED": "Computed from a model of the hardware or the grid",
+        "DEFAULT": "A stand-in value: nobody has said what holds here",
+    }
+    return {"key": key.lower(), "words": words or key.lower(), "hint": hints.get(key, "")}
+
+
+@register.inclusion_tag("partials/spark.html")
+def spark(values: list[float], colour: str = "c1") -> dict[str, Any]:
+    """`{% spark values "c2" %}`: a small line without axes; draws nothing from fewer than two values."""
+    if len(values) < 2:
+        return {"points": ""}
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    step = 100 / (len(values) - 1)
+    points = " ".join(f"{i * step:.2f},{30 - (v - low) / span * 27:.2f}" for i, v in enumerate(values))
+    return {"points": points, "colour": colour}

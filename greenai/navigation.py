@@ -1,0 +1,78 @@
+"""What every page's navigation shows: the sections a person may open, where they are, and what waits for them."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from accounting.access import Visibility, can_administer, visible_to
+from accounting.models import User
+from optimizer.models import Experiment, Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    url: str
+    current: bool
+    count: int = 0
+    count_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    links: list[Link]
+
+
+def navigation(request: HttpRequest) -> dict[str, object]:
+    """A context processor: nothing for strangers, two count queries for a person."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {}
+    visibility = visible_to(user)
+    advice = _of_visible_teams(Recommendation.objects.filter(state=Recommendation.State.OPEN), "team", visibility)
+    busy = Experiment.objects.filter(state__in=[Experiment.State.RUNNING, Experiment.State.QUEUED])
+    running = _of_visible_teams(busy, "workload__team", visibility)
+    sections = [
+        ("", [("Overview", "home"), ("Teams", "teams"), ("Jobs", "jobs"), ("Fleet", "fleet")]),
+        (
+            "Make cheaper",
+            [
+                ("Advice", "recommendations", advice, "open"),
+                ("Experiments", "experiments", running, "queued or running"),
+                ("Workloads", "workloads"),
+                ("Hardware", "hardware"),
+            ],
+        ),
+        ("Account", [("Tokens", "tokens"), *([("Members", "members")] if can_administer(user) else [])]),
+    ]
+    shown = [
+        Section(title, [link for entry in entries if (link := _link(request, *entry))]) for title, entries in sections
+    ]
+    return {
+        "navigation": [section for section in shown if section.links],
+        "role_words": _role(user),
+    }
+
+
+def _link(request: HttpRequest, label: str, name: str, count: int = 0, count_hint: str = "") -> Link | None:
+    """None where that app has no such page."""
+    try:
+        url = reverse(name)
+    except NoReverseMatch:
+        return None
+    current = request.path == url or (url != "/" and request.path.startswith(url))
+    return Link(label, url, current, count, count_hint)
+
+
+def _of_visible_teams(rows, path: str, visibility: Visibility) -> int:  # type: ignore[no-untyped-def]
+    if visibility.team_ids is not None:
+        rows = rows.filter(**{f"{path}_id__in": visibility.team_ids})
+    return rows.count()
+
+
+def _role(user: User) -> str:
+    if can_administer(user):
+        return "administrator"
+    return user.organisation_role or "member"

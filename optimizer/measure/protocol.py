@@ -177,12 +177,17 @@ class Transcript:
             case "started":
                 self.started = event
             case "progress":
-                self.step, self.percent = str(event["step"])[:200], max(self.percent, _between(event["percent"], 0, 100))
+                self.step, self.percent = (
+                    str(event["step"])[:200],
+                    max(self.percent, _between(event["percent"], 0, 100)),
+                )
             case "window":
                 self.windows.append(self._window(event))
             case "built":
                 facts = {str(k): _number(v) for k, v in event["facts"].items()}
-                built = Built(_file_name(event["artifact"]), int(event["size_bytes"]), _number(event["one_off_s"]), facts)
+                built = Built(
+                    _file_name(event["artifact"]), int(event["size_bytes"]), _number(event["one_off_s"]), facts
+                )
                 self.built[self._position(event)] = built
             case "quality":
                 scores = tuple(_between(s, 0, 1) for s in event["scores"])

@@ -21,7 +21,9 @@ SPEC = TechniqueSpec(
             "Which linear layers get a correction: attention projections only, or every linear layer of the encoder",
             choices=("attention", "all"),
         ),
-        Parameter("learning_rate", 1e-3, "AdamW learning rate of the correction and the head", minimum=1e-7, maximum=1.0),
+        Parameter(
+            "learning_rate", 1e-3, "AdamW learning rate of the correction and the head", minimum=1e-7, maximum=1.0
+        ),
     ),
     suggestions=(
         Suggestion("LoRA rank 8, all layers", {"rank": 8, "alpha": 16.0, "targets": "all"}),

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from optimizer.experiments.builtin import add_builtin_workloads
 
 from accounting.access import AccessDenied, authenticate, issue_token
 from accounting.models import ApiToken, Site, Team, User
+from optimizer.experiments.builtin import add_builtin_workloads
 
 
 @dataclass(frozen=True, slots=True)

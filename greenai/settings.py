@@ -179,15 +179,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 _plotly = Path(find_spec("plotly").submodule_search_locations[0])  # found without importing it: that takes a second
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", _plotly / "package_data")]
-TESTING = "pytest" in sys.modules
-_staticfiles = (  # hashed names need `collectstatic`, which tests do without
-    "django.contrib.staticfiles.storage.StaticFilesStorage"
-    if TESTING
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": _staticfiles},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
 # Ledger and experiments

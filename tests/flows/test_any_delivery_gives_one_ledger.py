@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from accounting.ingest.store import store
-from accounting.ledger.rebuild import rebuild_dirty, rebuild_everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounting.access import issue_token
 from accounting.agent.wire import AgentInfo, DeviceInfo, DeviceSample, TelemetryBatch
+from accounting.ingest.store import store
+from accounting.ledger.rebuild import rebuild_dirty, rebuild_everything
 from accounting.models import ApiToken, DeviceDay, DirtyHour, LedgerHour, Quantities, Site, TeamDay, TeamHour
 
 START = datetime(2026, 11, 20, 8, 50, tzinfo=UTC)

@@ -1,0 +1,181 @@
+"""Jobs by what they came to, and one job hour by hour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, F, QuerySet, Sum
+
+from accounting.methods.units import US_PER_S
+from accounting.models import DeviceSample, Job, JobMark, LedgerHour
+from accounting.reports.queries import seen
+from accounting.reports.records import Sees
+
+POWER_WINDOW = timedelta(hours=6)  # raw samples shown at most; older hours are in the ledger
+POWER_POINTS = 720  # per device
+POWER_DEVICES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A job and what it came to in a period. CO2e is operational (location-based) and embodied."""
+
+    id: int
+    key: str
+    name: str
+    team: str
+    project: str
+    kind: str
+    model: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    co2e_g: float
+    facility_energy_kwh: float
+    it_energy_kwh: float
+    water_l: float
+    cost: float
+    measured_kwh: float
+
+    @property
+    def measured_share(self) -> float | None:
+        return min(self.measured_kwh / self.it_energy_kwh, 1.0) if self.it_energy_kwh else None
+
+
+_SUMS = {
+    "co2e_g": Sum(F("co2e_location_g") + F("embodied_g")),
+    "facility_energy_kwh": Sum("facility_energy_kwh"),
+    "it_energy_kwh": Sum("it_energy_kwh"),
+    "water_l": Sum(F("water_onsite_l") + F("water_offsite_l")),
+    "cost": Sum("cost"),
+    "measured_kwh": Sum("measured_kwh"),
+}
+
+
+def heaviest_jobs(
+    visibility: Sees, start: datetime, end: datetime, *, limit: int, text: str = "", **filters: int | None
+) -> list[JobLine]:
+    """The jobs with the most CO2e in [start, end). Two queries.
+
+    Args:
+        text: part of a name, key or model.
+        filters: team_id, project_id, device_id, site_id.
+    """
+    rows = LedgerHour.objects.filter(seen(visibility), job__isnull=False, hour__gte=start, hour__lt=end)
+    rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+    if text:
+        rows = rows.filter(job__in=_named(text))
+    sums = {row["job_id"]: row for row in rows.values("job_id").annotate(**_SUMS).order_by("-co2e_g", "job_id")[:limit]}
+    jobs = Job.objects.select_related("team", "project").in_bulk(list(sums))
+    return [_line(jobs[job_id], row) for job_id, row in sums.items()]
+
+
+def _named(text: str) -> QuerySet[Job]:
+    found = Job.objects.none()
+    for column in ("name", "key", "model"):
+        found = found | Job.objects.filter(**{f"{column}__icontains": text})
+    return found
+
+
+def _line(job: Job, row: dict[str, Any]) -> JobLine:
+    return JobLine(
+        id=job.pk,
+        key=job.key,
+        name=str(job),
+        team=job.team.name if job.team else "",
+        project=job.project.name if job.project else "",
+        kind=job.kind,
+        model=job.model,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        **{name: row[name] for name in _SUMS},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobHour:
+    """One hour of one job over all its devices."""
+
+    hour: datetime
+    it_energy_kwh_low: float
+    it_energy_kwh: float
+    it_energy_kwh_high: float
+    facility_energy_kwh: float
+    co2e_location_g: float
+    embodied_g: float
+    water_l: float
+    cost: float
+    covered_s: float
+
+
+def job_hours(job: Job) -> list[JobHour]:
+    """Every ledger hour of a job, in order. One query, by the job index."""
+    rows = (
+        LedgerHour.objects.filter(job=job)
+        .order_by("hour")
+        .values("hour")
+        .annotate(
+            it_low=Sum("it_energy_kwh_low"),
+            it=Sum("it_energy_kwh"),
+            it_high=Sum("it_energy_kwh_high"),
+            facility=Sum("facility_energy_kwh"),
+            operational=Sum("co2e_location_g"),
+            embodied=Sum("embodied_g"),
+            water=Sum(F("water_onsite_l") + F("water_offsite_l")),
+            price=Sum("cost"),
+            covered=Sum("covered_s"),
+        )
+    )
+    return [JobHour(*row.values()) for row in rows]
+
+
+def factor_ids(job: Job) -> list[str]:
+    """The ids of every factor behind a job's figures, and the method version. One query."""
+    found = LedgerHour.objects.filter(job=job).values_list("factor_ids", flat=True).distinct()
+    return sorted({factor_id for ids in found for factor_id in ids})
+
+
+def methods_of(job: Job) -> list[str]:
+    return sorted(set(LedgerHour.objects.filter(job=job).values_list("method", flat=True).distinct()))
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLine:
+    """One device's draw, averaged over equal steps: (step start, W)."""
+
+    name: str
+    points: Sequence[tuple[datetime, float]]
+
+
+def job_power(job: Job, *, now: datetime) -> list[PowerLine]:
+    """The draw of the job's devices while it held them, over its last hours. At most POWER_DEVICES + 1 queries."""
+    marks = JobMark.objects.filter(job=job).select_related("device__host").order_by("device__host__name", "device__key")
+    now_us = int(now.timestamp() * US_PER_S)
+    spans = [(mark.device, mark.started_at_us, mark.ended_at_us or now_us) for mark in marks]
+    if not spans:
+        return []
+    last_us = max(end for _, _, end in spans)
+    first_us = max(min(start for _, start, _ in spans), last_us - int(POWER_WINDOW.total_seconds() * US_PER_S))
+    lines: dict[int, PowerLine] = {}
+    for device, start, end in spans:
+        if device.pk in lines or len(lines) == POWER_DEVICES:
+            continue
+        if end > first_us:
+            points = power_points(device.pk, max(start, first_us), end)
+            lines[device.pk] = PowerLine(str(device), points)
+    return [line for line in lines.values() if line.points]
+
+
+def power_points(device_id: int, start_us: int, end_us: int) -> list[tuple[datetime, float]]:
+    """A device's power over [start, end), averaged into at most POWER_POINTS steps. One range scan of its key."""
+    step_us = max((end_us - start_us) // POWER_POINTS, US_PER_S)
+    rows = (
+        DeviceSample.objects.filter(
+            device_id=device_id, measured_at_us__gte=start_us, measured_at_us__lt=end_us, power_w__isnull=False
+        )
+        .annotate(step=F("measured_at_us") / step_us)
+        .values("step")
+        .annotate(mean_w=Avg("power_w"))
+        .order_by("step")
+    )
+    return [(datetime.fromtimestamp(row["step"] * step_us / US_PER_S, tz=UTC), row["mean_w"]) for row in rows]

@@ -1,0 +1,148 @@
+"""What is happening now: watts from the newest samples, agents that went silent, how far the ledger is behind."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Exists, F, JSONField, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+
+from accounting.methods.records import Status
+from accounting.methods.units import US_PER_S
+from accounting.models import Agent, Device, DeviceSample, DirtyHour, Job, JobMark, LedgerHour
+from accounting.reports.queries import seen
+from accounting.reports.records import Sees
+
+FRESH_S = 120.0  # an older reading says nothing about now
+SHOWN = 60  # devices listed; all of them count in the sum
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDevice:
+    id: int
+    name: str
+    host: str
+    kind: str
+    model: str
+    power_w: float | None  # None: it reports, but two counter readings are needed first
+    status: Status
+    utilization: float | None
+    job_id: int | None
+    job: str
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilentAgent:
+    key: str
+    host: str
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """`devices` are the hungriest `SHOWN`; `power_w` sums every device that reports, at the devices, before cooling."""
+
+    at: datetime
+    devices: Sequence[LiveDevice]
+    power_w: float | None  # None: nothing reports
+    reporting: int
+    in_service: int
+    silent: Sequence[SilentAgent]
+    ledger_lag_s: float | None  # None: nothing is waiting
+    status: Status | None
+
+
+def live(visibility: Sees, *, now: datetime, silent_after_s: float) -> LiveView:
+    """Four queries, whatever the number of samples: one index seek per device in service."""
+    devices = visible_devices(visibility).filter(retired_at=None)
+    reporting = sorted(_latest(devices, now=now), key=lambda one: (-(one.power_w or 0.0), one.host, one.name))
+    watts = [one.power_w for one in reporting if one.power_w is not None]
+    return LiveView(
+        at=now,
+        devices=reporting[:SHOWN],
+        power_w=math.fsum(watts) if watts else None,
+        reporting=len(reporting),
+        in_service=devices.count(),
+        silent=_silent(visibility, before=now - timedelta(seconds=silent_after_s), now=now),
+        ledger_lag_s=ledger_lag_s(now=now),
+        status=Status.worst(one.status for one in reporting) if reporting else None,
+    )
+
+
+def visible_devices(visibility: Sees) -> QuerySet[Device]:
+    """Devices of the team's own hosts, and those that one of its jobs holds now; every device for those who see all."""
+    if visibility.team_ids is None:
+        return Device.objects.select_related("host")
+    teams = sorted(visibility.team_ids)
+    held = JobMark.objects.filter(device=OuterRef("pk"), ended_at_us=None, job__team_id__in=teams)
+    return Device.objects.select_related("host").filter(Q(host__team_id__in=teams) | Exists(held))
+
+
+def running_jobs(visibility: Sees, *, now: datetime) -> QuerySet[Job]:
+    """Jobs without an end that hold a device, or drew energy in this hour or the last."""
+    held = JobMark.objects.filter(job=OuterRef("pk"), ended_at_us=None)
+    drew = LedgerHour.objects.filter(job=OuterRef("pk"), hour__gt=now - timedelta(hours=2))
+    return Job.objects.filter(seen(visibility), Exists(held) | Exists(drew), ended_at=None).select_related("team")
+
+
+def ledger_lag_s(*, now: datetime) -> float | None:
+    """Age of the oldest device-hour that waits for a rebuild."""
+    oldest = DirtyHour.objects.aggregate(oldest=Min("marked_at"))["oldest"]
+    return max((now - oldest).total_seconds(), 0.0) if oldest else None
+
+
+def _latest(devices: QuerySet[Device], *, now: datetime) -> list[LiveDevice]:
+    """The newest fresh sample of each device by its best source; power from the counter where only that is sent."""
+    since_us = int((now.timestamp() - FRESH_S) * US_PER_S)
+    until_us = int((now.timestamp() + FRESH_S) * US_PER_S)  # an agent's clock may be a little ahead
+    samples = DeviceSample.objects.filter(
+        device=OuterRef("pk"), measured_at_us__gte=since_us, measured_at_us__lt=until_us
+    ).order_by("source", "-measured_at_us")
+    row = JSONObject(
+        at="measured_at_us", power_w="power_w", energy_j="energy_j", epoch="epoch", source="source",
+        measured="measured", utilization="utilization", job_id="job_id", job=F("job__key"), job_name=F("job__name"),
+    )  # fmt: skip
+    newest = Subquery(samples.values_list(row)[:1], output_field=JSONField())
+    before = Subquery(samples.values_list(row)[1:2], output_field=JSONField())
+    found = devices.annotate(newest=newest, before=before).filter(newest__isnull=False)
+    return [_live_device(device) for device in found]
+
+
+def _live_device(device: Device) -> LiveDevice:
+    sample = device.newest  # type: ignore[attr-defined]
+    return LiveDevice(
+        id=device.pk,
+        name=device.key,
+        host=device.host.name,
+        kind=device.get_kind_display(),
+        model=device.model,
+        power_w=_power_w(sample, device.before),  # type: ignore[attr-defined]
+        status=Status.MEASURED if sample["measured"] else Status.MODELLED,
+        utilization=sample["utilization"],
+        job_id=sample["job_id"],
+        job=sample["job_name"] or sample["job"] or "",
+        measured_at=datetime.fromtimestamp(sample["at"] / US_PER_S, tz=UTC),
+    )
+
+
+def _power_w(newest: dict[str, float], before: dict[str, float] | None) -> float | None:
+    if newest["power_w"] is not None:
+        return newest["power_w"]
+    if before is None or any(newest[same] != before[same] for same in ("source", "epoch")):
+        return None
+    if before["energy_j"] is None or newest["energy_j"] is None or newest["energy_j"] < before["energy_j"]:
+        return None
+    return (newest["energy_j"] - before["energy_j"]) / ((newest["at"] - before["at"]) / US_PER_S)
+
+
+def _silent(visibility: Sees, *, before: datetime, now: datetime) -> list[SilentAgent]:
+    """Agents not heard of since `before`, forgotten after a month."""
+    agents = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
+    if visibility.team_ids is not None:
+        agents = agents.filter(host__team_id__in=sorted(visibility.team_ids))
+    return [
+        SilentAgent(agent.key, agent.host.name, agent.last_seen_at)
+        for agent in agents.select_related("host").order_by("-last_seen_at")[:20]
+    ]

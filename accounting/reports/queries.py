@@ -1,0 +1,193 @@
+"""Sums of the ledger, as one person may see them.
+
+Reads roll-ups: hours by team (up to three days) or days by team and device beyond. Only questions about devices within
+three days and about single jobs read `LedgerHour`, through its hour, device and job indexes. Sums are the database's:
+the last digit may differ between databases, never the third. Every function takes [start, end) on ledger edges.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Case, F, Max, Model, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+from accounting.methods.records import Range, Status
+from accounting.models import DeviceDay, Job, LedgerHour, TeamDay, TeamHour
+from accounting.models.ledger import QUANTITIES
+from accounting.reports.periods import HOURLY_UP_TO, Period
+from accounting.reports.rates import CarbonRate, carbon_rate
+from accounting.reports.records import Change, Part, Sees, Series, Totals, Trend
+
+__all__ = ["METRICS", "SPLITS", "CarbonRate", "carbon_rate", "change", "job_totals", "split", "totals", "trend"]
+
+METRICS = {  # what a trend can show: ledger columns that add up to it
+    "co2e": ("co2e_location_g", "embodied_g"),
+    "energy": ("facility_energy_kwh",),
+    "water": ("water_onsite_l", "water_offsite_l"),
+    "cost": ("cost",),
+}
+SPLITS = ("team", "project", "site", "device")
+NOBODY = {
+    "team": "Not attributed to a team",
+    "project": "No project",
+    "site": "Not at a site yet",
+    "device": "No device",
+}
+
+_BESIDES = ("covered_s", "missing_s", "measured_kwh")
+_COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(_BESIDES)
+_SUMS = {f"sum_{column}": Coalesce(Sum(column), 0.0) for column in _COLUMNS}
+_WORST = Max(Case(*(When(status=status, then=Value(rank)) for rank, status in enumerate(Status))))
+
+
+def totals(visibility: Sees, start: datetime, end: datetime, **filters: int | None) -> Totals:
+    """Every quantity over [start, end). One query.
+
+    Args:
+        filters: any of team_id, project_id, site_id, device_id, job_id.
+    """
+    rows = _rows(visibility, start, end, filters, by=None)
+    return _totals_of(rows.aggregate(worst=_WORST, **_SUMS))
+
+
+def job_totals(job: Job) -> Totals:
+    """Everything a job has come to so far, over its whole life. One query, by the job index."""
+    return _totals_of(LedgerHour.objects.filter(job=job).aggregate(worst=_WORST, **_SUMS))
+
+
+def split(visibility: Sees, start: datetime, end: datetime, *, by: str, **filters: int | None) -> list[Part]:
+    """The same totals by team, project, site or device, the largest CO2e first. Two queries."""
+    rows = _rows(visibility, start, end, filters, by=by)
+    key, name = _key_of(rows.model, by)
+    found = rows.order_by().values(part=F(key), part_name=F(name)).annotate(worst=_WORST, **_SUMS)
+    parts = [Part(row["part"], row["part_name"] or NOBODY[by], _totals_of(row)) for row in found]
+    return sorted(parts, key=lambda part: (-part.totals.co2e_g.mid, part.name))
+
+
+def trend(
+    visibility: Sees, period: Period, *, by: str | None, metric: str, most: int = 6, **filters: int | None
+) -> Trend:
+    """One metric by hour or day, in at most `most` series and one for the rest. One query.
+
+    Args:
+        by: one of SPLITS, or None for a single series.
+        metric: a key of METRICS.
+    """
+    rows = _rows(visibility, period.start, period.end, filters, by=by)
+    at = "hour" if hasattr(rows.model, "hour") else "day"
+    sums = {end: Sum(sum(F(f"{column}{suffix}") for column in METRICS[metric])) for end, suffix in _ENDS.items()}
+    keys = dict(zip(("part", "part_name"), map(F, _key_of(rows.model, by)), strict=True)) if by else {}
+    found = list(rows.order_by().values(at=F(at), **keys).annotate(**sums))
+    return _trend_of(found, period, by, most)
+
+
+def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, Change]:
+    """How each metric moved, complete part against the equal stretch before. Two queries; none while incomplete."""
+    compared = period.compared(now=now)
+    if compared is None:
+        return dict.fromkeys(METRICS, Change(None))
+    current, before = (totals(visibility, part.start, part.end, **filters) for part in compared)
+    return {metric: Change(_ratio(_metric(current, metric), _metric(before, metric))) for metric in METRICS}
+
+
+_ENDS = {"low": "_low", "mid": "", "high": "_high"}
+
+
+def _metric(found: Totals, metric: str) -> float:
+    return math.fsum(getattr(found, column).mid for column in METRICS[metric])
+
+
+def _ratio(current: float, before: float) -> float | None:
+    return current / before - 1 if before > 0 else None
+
+
+def _rows(
+    visibility: Sees, start: datetime, end: datetime, filters: Mapping[str, int | None], *, by: str | None
+) -> QuerySet[Any]:
+    """The rows of the coarsest table that can answer."""
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    if unknown := set(wanted) - {"team_id", "project_id", "site_id", "device_id", "job_id"}:
+        raise TypeError(f"no such filter: {', '.join(sorted(unknown))}")
+    model = _table(start, end, wanted, by)
+    if model is DeviceDay and "site_id" in wanted:
+        wanted["device__host__site_id"] = wanted.pop("site_id")
+    rows = model._default_manager.filter(seen(visibility), **wanted)
+    if hasattr(model, "hour"):
+        return rows.filter(hour__gte=start, hour__lt=end)
+    return rows.filter(day__gte=start.date(), day__lt=end.date())
+
+
+def _table(start: datetime, end: datetime, wanted: Mapping[str, int | None], by: str | None) -> type[Model]:
+    hourly = end - start <= HOURLY_UP_TO or any(edge != _midnight(edge) for edge in (start, end))
+    if "job_id" in wanted:
+        return LedgerHour
+    if by == "device" or "device_id" in wanted:
+        return LedgerHour if hourly or "project_id" in wanted else DeviceDay
+    return TeamHour if hourly else TeamDay
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def seen(visibility: Sees, path: str = "team") -> Q:
+    """The condition on a row's team under which this person may see it."""
+    nobody = Q(**{f"{path}__isnull": True})
+    if visibility.team_ids is None:
+        return Q() if visibility.unattributed else ~nobody
+    mine = Q(**{f"{path}_id__in": sorted(visibility.team_ids)})
+    return mine | nobody if visibility.unattributed else mine
+
+
+def _key_of(model: type[Model], by: str | None) -> tuple[str, str]:
+    """(id, name) columns of a split in this table."""
+    if by == "site" and model is DeviceDay:
+        return "device__host__site_id", "device__host__site__name"
+    if by == "device":
+        return "device_id", "device__key"
+    return f"{by}_id", f"{by}__name"
+
+
+def _totals_of(row: Mapping[str, Any]) -> Totals:
+    ranges = {quantity: _range(*(row[f"sum_{quantity}{end}"] for end in _ENDS.values())) for quantity in QUANTITIES}
+    besides = {name: row[f"sum_{name}"] for name in _BESIDES}
+    status = None if row["worst"] is None else list(Status)[row["worst"]]
+    return Totals(**ranges, **besides, status=status)
+
+
+def _range(low: float, mid: float, high: float) -> Range:
+    """Sums of equal columns may part in their last digit."""
+    return Range(min(low, mid), mid, max(mid, high))
+
+
+def _trend_of(found: Iterable[Mapping[str, Any]], period: Period, by: str | None, most: int) -> Trend:
+    buckets = period.buckets()
+    place = {bucket: index for index, bucket in enumerate(buckets)}
+    lows: list[float | None] = [None] * len(buckets)
+    highs: list[float | None] = [None] * len(buckets)
+    parts: dict[int | None, tuple[str, list[float | None]]] = {}
+    for row in found:
+        index = place[_bucket(row["at"])]
+        name = (row["part_name"] or NOBODY[by]) if by else ""
+        _, values = parts.setdefault(row.get("part"), (name, [None] * len(buckets)))
+        values[index] = (values[index] or 0.0) + row["mid"]
+        lows[index] = (lows[index] or 0.0) + row["low"]
+        highs[index] = (highs[index] or 0.0) + row["high"]
+    series = [Series(key, name, values) for key, (name, values) in parts.items()]
+    series.sort(key=lambda one: (-math.fsum(value or 0.0 for value in one.values), one.name))
+    if len(series) > most:
+        series = [*series[: most - 1], _rest(series[most - 1 :])]
+    return Trend(buckets, series, lows, highs)
+
+
+def _rest(series: list[Series]) -> Series:
+    columns = zip(*(one.values for one in series), strict=True)
+    sums = [None if all(v is None for v in column) else math.fsum(v or 0.0 for v in column) for column in columns]
+    return Series(-1, f"{len(series)} others", sums)
+
+
+def _bucket(at: Any) -> datetime:
+    """The start of an hour or of a UTC day."""
+    return at if isinstance(at, datetime) else datetime(at.year, at.month, at.day, tzinfo=UTC)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Count, Q
 
+from accounting.reports.queries import carbon_rate
 from optimizer.experiments.builtin import builtin
 from optimizer.experiments.machines import usable_by
 from optimizer.models import Experiment, Hardware
@@ -37,8 +38,12 @@ def place(experiment_id: uuid.UUID, *, now: datetime, silent_after_s: float) -> 
     if placement.hardware is None:
         Experiment.objects.filter(pk=experiment_id).update(hardware=None, step=placement.reason[:200])
     else:
+        host = placement.hardware.host
         Experiment.objects.filter(pk=experiment_id).update(
-            hardware=placement.hardware, nudged_at=now, step=f"Waiting for {placement.hardware.name}"[:200]
+            hardware=placement.hardware,
+            nudged_at=now,
+            step=f"Waiting for {placement.hardware.name}"[:200],
+            carbon_context=carbon_rate(host.site if host else None, now=now).as_json(),
         )
     return placement
 
@@ -48,7 +53,7 @@ def choose(experiment: Experiment, *, now: datetime, silent_after_s: float) -> P
     usable = usable_by(experiment.workload.team)
     if not usable.exists():
         return Placement(None, _why_none_usable())
-    alive = usable.filter(heartbeat_at__gt=now - timedelta(seconds=silent_after_s))
+    alive = usable.select_related("host__site").filter(heartbeat_at__gt=now - timedelta(seconds=silent_after_s))
     open_ones = Q(experiments__state__in=(State.QUEUED, State.RUNNING)) & ~Q(experiments=experiment.pk)
     by_queue = alive.annotate(before=Count("experiments", filter=open_ones)).order_by("before", "name")
     fitting = [hardware for hardware in by_queue if not _misfit(experiment, hardware)]

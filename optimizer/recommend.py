@@ -2,13 +2,15 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from accounting.methods.records import Range
+from accounting.methods.records import Range, Status
 from accounting.methods.units import J_PER_KWH
 from accounting.models import User
+from accounting.reports.queries import carbon_rate
 from optimizer.advice.explain import why_it_lost, why_nothing_qualifies, why_recommended
 from optimizer.advice.rank import rank
 from optimizer.advice.records import Candidate, Judged, Question, Rates, Saving
@@ -39,7 +41,7 @@ class DecisionRefused(ValueError):
 @transaction.atomic
 def recommend_for_experiment(experiment_id: uuid.UUID, *, now: datetime) -> Recommendation | None:
     """Draw the conclusion from a finished experiment, once; later calls change nothing and answer the same row."""
-    rows = Experiment.objects.select_for_update(of=("self",)).select_related("workload__team", "hardware")
+    rows = Experiment.objects.select_for_update(of=("self",)).select_related("workload__team", "hardware__host__site")
     experiment = rows.filter(pk=experiment_id, state=Experiment.State.FINISHED).first()
     if experiment is None:
         return None
@@ -47,14 +49,14 @@ def recommend_for_experiment(experiment_id: uuid.UUID, *, now: datetime) -> Reco
         return Recommendation.objects.filter(experiment=experiment).first()
     question = question_of(experiment)
     variants = list(experiment.variants.filter(is_baseline=False))
-    records = {candidate_of(variant, experiment.goal): variant for variant in variants}
-    judged = rank(list(records), question)
+    judged = rank([candidate_of(variant, experiment.goal) for variant in variants], question)
     remarks = experiment.explanation
     if not any(one.qualifies for one in judged):
         outcome, text = Experiment.Outcome.NOTHING_QUALIFIES, why_nothing_qualifies(judged, question)
         recommendation = None
     else:
-        recommendation = _write(experiment, judged, records[judged[0].candidate], question, now)
+        best = next(variant for variant in variants if variant.position == judged[0].candidate.position)
+        recommendation = _write(experiment, judged, best, question, now)
         outcome, text = Experiment.Outcome.RECOMMENDED, recommendation.reason
     text = "\n".join(filter(None, [text, remarks]))
     Experiment.objects.filter(pk=experiment.pk).update(outcome=outcome, explanation=text)
@@ -93,6 +95,7 @@ def candidate_of(variant: Variant, goal: str) -> Candidate:
     quality = variant.measurements.filter(quantity=Quantity.QUALITY).first()
     ratio, loss = comparisons.get(GOAL_QUANTITY[Experiment.Goal(goal)]), comparisons.get(Quantity.QUALITY)
     return Candidate(
+        position=variant.position,
         label=variant.label,
         goal_ratio=Range(ratio.ratio_low, ratio.ratio, ratio.ratio_high) if ratio else None,
         quality=_measured(quality) if quality else None,
@@ -101,13 +104,24 @@ def candidate_of(variant: Variant, goal: str) -> Candidate:
     )
 
 
-def rates_of(carbon_context: dict[str, dict[str, float]]) -> Rates | None:
-    """What a kWh brought with it where the experiment ran; None where the machine stands at no known site."""
+def context_of(experiment: Experiment, *, now: datetime) -> dict[str, dict[str, Any]]:
+    """What a kWh brought with it where and when the experiment was placed; world defaults where nobody knows."""
+    if experiment.carbon_context:
+        return experiment.carbon_context
+    host = experiment.hardware.host if experiment.hardware else None
+    return carbon_rate(host.site if host else None, now=now).as_json()
+
+
+def rates_of(context: dict[str, dict[str, Any]]) -> Rates:
+    ends = ("low", "mid", "high")
     names = ("pue", "intensity_g_per_kwh", "price_per_kwh")
-    if not all(name in carbon_context for name in names):
-        return None
-    figures = (carbon_context[name] for name in names)
-    return Rates(*(Range(figure["low"], figure["mid"], figure["high"]) for figure in figures))
+    return Rates(*(Range(*(context[name][end] for end in ends)) for name in names))
+
+
+def defaults_in(context: dict[str, dict[str, Any]]) -> list[str]:
+    """Which of the rates are stand-ins, in words."""
+    words = {"pue": "PUE", "intensity_g_per_kwh": "grid intensity", "price_per_kwh": "electricity price"}
+    return [word for name, word in words.items() if context[name]["status"] == Status.DEFAULT]
 
 
 def _write(
@@ -118,7 +132,8 @@ def _write(
     per = "month" if experiment.workload.units_per_month else f"million {experiment.workload.functional_unit}s"
     difference = variant.comparisons.filter(quantity=Quantity.ENERGY).first()
     saved_j = negated(_difference(difference)) if difference else Range.exact(0.0)
-    rates = rates_of(experiment.carbon_context) or Rates(*(Range.exact(v) for v in (1.0, 0.0, 0.0)))
+    context = context_of(experiment, now=now)
+    rates = rates_of(context)
     saving = expected_saving(saved_j, units=units, rates=rates)
     energy = Measurement.objects.filter(variant__experiment=experiment, quantity=Quantity.ENERGY).first()
     return Recommendation.objects.create(
@@ -126,7 +141,9 @@ def _write(
         experiment=experiment,
         variant=variant,
         title=f"{experiment.workload.name}: {variant.label}"[:200],
-        reason=why_recommended(best, question, saving, per=per, currency=settings.GREENAI["currency"]),
+        reason=why_recommended(
+            best, saving, per=per, currency=settings.GREENAI["currency"], defaults=defaults_in(context)
+        ),
         evidence="modelled" if energy is None or energy.status != "MEASURED" else "measured",
         per=per,
         alternatives=[

@@ -24,20 +24,20 @@ BUILTIN = {
             key="minilm-retrieval",
             name="MiniLM sentence search",
             description=(
-                "The sentence encoder all-MiniLM-L6-v2 (22.7 million parameters) embeds texts for search. Quality is how "
-                "much of the unchanged model's ten nearest neighbours a variant still finds."
+                "The sentence encoder all-MiniLM-L6-v2 (22.7 million parameters) embeds Python docstrings for search. "
+                "Quality is how often the rest of a docstring is among the ten nearest to its first line."
             ),
             kind="inference",
-            functional_unit="text",
-            quality_metric="recall at 10",
+            functional_unit="inference",
+            quality_metric="recall@10",
             memory_bytes=3 << 30,
         ),
         BuiltinWorkload(
             key="digits-classifier",
             name="Handwritten digits",
             description=(
-                "A small image classifier trained on scikit-learn's handwritten digits. Quality is its accuracy on "
-                "images it was not trained on."
+                "A small transformer trained on scikit-learn's scanned digits. Quality is its accuracy on digits that "
+                "it was not trained on."
             ),
             kind="inference",
             functional_unit="image",
@@ -48,11 +48,11 @@ BUILTIN = {
             key="minilm-topics",
             name="MiniLM topic fine-tuning",
             description=(
-                "The MiniLM sentence encoder is fine-tuned to sort texts by topic: full fine-tuning against methods that "
-                "train fewer parameters. Quality is accuracy on texts it was not trained on."
+                "The MiniLM sentence encoder is fine-tuned to tell from a docstring which package it is from: full "
+                "fine-tuning against methods that train fewer parameters. Quality is accuracy on unseen docstrings."
             ),
             kind="training",
-            functional_unit="training example",
+            functional_unit="training step",
             quality_metric="accuracy",
             memory_bytes=4 << 30,
         ),

@@ -1,5 +1,16 @@
 """Every address of the product: pages of both apps, the API, sign-in."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from greenai import health, home
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    path("live", home.home_live, name="home-live"),
+    path("trend.json", home.home_trend, name="home-trend"),
+    path("", include("accounting.urls")),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+]

@@ -11,6 +11,7 @@ from accounting.access.people import (
     reactivate_user,
     redeem_one_time_login,
     set_membership,
+    set_organisation_role,
     withdraw_invitation,
 )
 from accounting.access.tokens import AccessDenied, authenticate, issue_token, revoke_token
@@ -19,6 +20,6 @@ from accounting.access.visibility import Visibility, can_administer, can_change,
 __all__ = [
     "AccessDenied", "InvitationRefused", "LastAdministrator", "Visibility", "accept_invitation", "audit",
     "authenticate", "can_administer", "can_change", "deactivate_user", "invite", "issue_token", "one_time_login",
-    "reactivate_user", "redeem_one_time_login", "revoke_token", "set_membership", "visible_to",
-    "withdraw_invitation",
+    "reactivate_user", "redeem_one_time_login", "revoke_token", "set_membership", "set_organisation_role",
+    "visible_to", "withdraw_invitation",
 ]  # fmt: skip

@@ -140,6 +140,26 @@ def set_membership(user: User, team: Team, role: str | None, *, by: User) -> Non
 
 
 @transaction.atomic
+def set_organisation_role(user: User, role: str, *, by: User) -> None:
+    """Give this person a role in the whole organisation.
+
+    Raises:
+        ValueError: no such role.
+        LastAdministrator: nobody active would be left who can let people in.
+    """
+    _require_administrator(by)
+    if role not in User.OrganisationRole.values:
+        raise ValueError(f"no such role: {role!r}; one of {', '.join(User.OrganisationRole.values)}")
+    if role != User.OrganisationRole.ADMINISTRATOR:
+        _keep_an_administrator(besides=user)
+    rights = {"organisation_role": role}
+    if role != User.OrganisationRole.ADMINISTRATOR:
+        rights |= {"is_superuser": False, "is_staff": False}  # a superuser would administer whatever the role says
+    User.objects.filter(pk=user.pk).update(**rights)
+    audit(actor=by, action="person.role", subject=user, role=role)
+
+
+@transaction.atomic
 def deactivate_user(user: User, *, by: User, now: datetime) -> None:
     """Shut a person out: their sessions and open links end with the commit. Memberships stay, for when they return.
 
@@ -150,9 +170,7 @@ def deactivate_user(user: User, *, by: User, now: datetime) -> None:
         LastAdministrator: they are the only active administrator.
     """
     _require_administrator(by)
-    active = list(User.objects.select_for_update().filter(is_active=True).order_by("pk"))
-    if can_administer(user) and not any(can_administer(other) for other in active if other.pk != user.pk):
-        raise LastAdministrator(f"{user} is the only administrator: make another one first")
+    _keep_an_administrator(besides=user)
     User.objects.filter(pk=user.pk).update(is_active=False)
     user.is_active = False
     OneTimeLogin.objects.filter(user=user, used_at=None).update(used_at=now)
@@ -169,6 +187,13 @@ def reactivate_user(user: User, *, by: User) -> None:
     User.objects.filter(pk=user.pk).update(is_active=True)
     user.is_active = True
     audit(actor=by, action="person.reactivated", subject=user)
+
+
+def _keep_an_administrator(*, besides: User) -> None:
+    """Locks the active people, so that two administrators cannot remove each other at once."""
+    active = list(User.objects.select_for_update().filter(is_active=True).order_by("pk"))
+    if can_administer(besides) and not any(can_administer(other) for other in active if other.pk != besides.pk):
+        raise LastAdministrator(f"{besides} is the only administrator: make another one first")
 
 
 def _require_administrator(user: User) -> None:

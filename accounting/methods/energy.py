@@ -47,6 +47,7 @@ class BinnedEnergy:
     energy_j: Floats  # over `covered_us` only
     measured_j: Floats  # the part of it that a meter saw
     covered_us: Ints
+    measured_us: Ints  # the part of it that a meter saw
     missing_us: Ints  # between readings, but not covered; never filled
 
 
@@ -92,10 +93,8 @@ def integrate(series: PowerSeries, edges_us: Ints, *, max_gap_us: int) -> Binned
     return _integrate(series, intervals(series, max_gap_us=max_gap_us), edges_us)
 
 
-def integrate_by_precedence(
-    series: Sequence[PowerSeries], edges_us: Ints, *, max_gap_us: int, reach_us: int
-) -> PrecedenceEnergy:
-    """Integrate several sources, best first: a lower one counts only where no better one covers.
+def judge(series: Sequence[PowerSeries], *, max_gap_us: int, reach_us: int) -> list[Intervals]:
+    """The intervals of several sources of one device.
 
     A source whose neighbouring readings are further apart than `reach_us` counts there only if no other source spoke
     in between (a meter read once a day does not flatten what an agent saw every second).
@@ -103,7 +102,13 @@ def integrate_by_precedence(
     Raises:
         ValueError: readings out of order.
     """
-    judged = [_within_reach(series, k, max_gap_us, reach_us) for k in range(len(series))]
+    return [_within_reach(series, k, max_gap_us, reach_us) for k in range(len(series))]
+
+
+def integrate_by_precedence(
+    series: Sequence[PowerSeries], judged: Sequence[Intervals], edges_us: Ints
+) -> PrecedenceEnergy:
+    """Integrate several sources, best first: a lower one counts only where no better one covers."""
     taken = np.empty(0, dtype=np.int64)  # start, end, start, end, … of what better sources cover: rising, disjoint
     parts: list[BinnedEnergy] = []
     for one, between in zip(series, judged, strict=True):
@@ -113,16 +118,11 @@ def integrate_by_precedence(
     return PrecedenceEnergy(tuple(parts), _spoken_for_us(series, edges_us) - covered_us)
 
 
-def covered_between(series: Sequence[PowerSeries], *, max_gap_us: int, reach_us: int) -> list[Bools]:
-    """For each source, which intervals between its neighbouring readings are covered."""
-    return [_within_reach(series, k, max_gap_us, reach_us).covered for k in range(len(series))]
-
-
 def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> BinnedEnergy:
     at, start, end = series.at_us, edges_us[:-1], edges_us[1:]
     if at.size < 2:
         none_j, none_us = np.zeros(start.size), np.zeros(start.size, dtype=np.int64)
-        return BinnedEnergy(none_j, none_j, none_us, none_us)
+        return BinnedEnergy(none_j, none_j, none_us, none_us, none_us)
     first = np.searchsorted(at, start, side="left")  # first reading in the bin
     last = np.searchsorted(at, end, side="right") - 1  # last reading in the bin
     # Head: the piece of the interval that runs into the bin. Tail: of the one that runs out of it.
@@ -138,6 +138,7 @@ def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> Binne
         _sum_slices(between.energy_j, first, last),
         _sum_slices(np.where(between.measured, between.energy_j, 0.0), first, last),
         _sum_slices(covered_step_us, first, last),
+        _sum_slices(np.where(between.measured, covered_step_us, 0), first, last),
         _sum_slices(step_us - covered_step_us, first, last),
     )
     return BinnedEnergy(*(w + (h + t) for w, h, t in zip(whole, head, tail, strict=True)))
@@ -145,8 +146,8 @@ def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> Binne
 
 def _pieces(
     series: PowerSeries, between: Intervals, i: NDArray[np.intp], from_us: Ints, to_us: Ints
-) -> tuple[Floats, Floats, Ints, Ints]:
-    """Energy and time of [from_us, to_us) within interval i, elementwise."""
+) -> tuple[Floats, Floats, Ints, Ints, Ints]:
+    """The columns of BinnedEnergy for [from_us, to_us) within interval i, elementwise."""
     length_us = to_us - from_us
     begin_us = series.at_us[i]
     step_us = series.at_us[i + 1] - begin_us
@@ -157,7 +158,14 @@ def _pieces(
     counts = between.covered[i] & (length_us > 0)
     energy_j = np.where(counts, np.where(between.by_counter[i], even_j, linear_j), 0.0)
     covered_us = np.where(counts, length_us, 0)
-    return energy_j, np.where(between.measured[i], energy_j, 0.0), covered_us, length_us - covered_us
+    seen = between.measured[i]
+    return (
+        energy_j,
+        np.where(seen, energy_j, 0.0),
+        covered_us,
+        np.where(seen, covered_us, 0),
+        length_us - covered_us,
+    )
 
 
 def _sum_slices(values: NDArray[_Number], first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[_Number]:
@@ -193,6 +201,7 @@ def _outside(series: PowerSeries, between: Intervals, edges_us: Ints, taken: Int
         np.add.reduceat(np.where(free, fine.energy_j, 0.0), bins),
         np.add.reduceat(np.where(free, fine.measured_j, 0.0), bins),
         np.add.reduceat(np.where(free, fine.covered_us, 0), bins),
+        np.add.reduceat(np.where(free, fine.measured_us, 0), bins),
         np.add.reduceat(np.where(free, fine.missing_us, 0), bins),
     )
 

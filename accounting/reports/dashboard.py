@@ -7,7 +7,7 @@ from datetime import datetime
 from accounting.reports import live as live_now
 from accounting.reports.fleet import SiteLine, site_lines, unplaced
 from accounting.reports.periods import Period
-from accounting.reports.queries import METRICS, change, totals, trend
+from accounting.reports.queries import change, sparks, totals
 from accounting.reports.records import Change, Sees, Totals
 
 
@@ -33,19 +33,13 @@ class Overview:
 
 
 def overview(visibility: Sees, *, period: Period, now: datetime, silent_after_s: float) -> Overview:
-    """About fourteen queries, none of which reads raw samples beyond the last two minutes."""
+    """About eleven queries, none of which reads raw samples beyond the last two minutes."""
     return Overview(
         period=period,
         totals=totals(visibility, period.start, period.end),
         change=change(visibility, period, now=now),
-        sparks={metric: _spark(visibility, period, metric) for metric in METRICS},
+        sparks=sparks(visibility, period),
         live=live_now.live(visibility, now=now, silent_after_s=silent_after_s),
         sites=site_lines(visibility, now=now),
         unplaced_hosts=len(unplaced(visibility)),
     )
-
-
-def _spark(visibility: Sees, period: Period, metric: str) -> list[float]:
-    """The metric over the period's buckets, from the first that has a row."""
-    series = trend(visibility, period, by=None, metric=metric).series
-    return [value for value in series[0].values if value is not None] if series else []

@@ -54,14 +54,23 @@ class LiveView:
     status: Status | None
 
 
-def live(visibility: Sees, *, now: datetime, silent_after_s: float) -> LiveView:
-    """Four queries, whatever the number of samples: one index seek per device in service."""
+def live(
+    visibility: Sees, *, now: datetime, silent_after_s: float, most: int | None = SHOWN, only: int | None = None
+) -> LiveView:
+    """Four queries, whatever the number of samples: one index seek per device in service.
+
+    Args:
+        most: devices listed; None: all.
+        only: the id of the one device asked about.
+    """
     devices = visible_devices(visibility).filter(retired_at=None)
+    if only is not None:
+        devices = devices.filter(pk=only)
     reporting = sorted(_latest(devices, now=now), key=lambda one: (-(one.power_w or 0.0), one.host, one.name))
     watts = [one.power_w for one in reporting if one.power_w is not None]
     return LiveView(
         at=now,
-        devices=reporting[:SHOWN],
+        devices=reporting[:most],
         power_w=math.fsum(watts) if watts else None,
         reporting=len(reporting),
         in_service=devices.count(),

@@ -20,7 +20,9 @@ from accounting.reports.periods import HOURLY_UP_TO, Period
 from accounting.reports.rates import CarbonRate, carbon_rate
 from accounting.reports.records import Change, Part, Sees, Series, Totals, Trend
 
-__all__ = ["METRICS", "SPLITS", "CarbonRate", "carbon_rate", "change", "job_totals", "split", "totals", "trend"]
+__all__ = [
+    "METRICS", "SPLITS", "CarbonRate", "carbon_rate", "change", "job_totals", "sparks", "split", "totals", "trend",
+]  # fmt: skip
 
 METRICS = {  # what a trend can show: ledger columns that add up to it
     "co2e": ("co2e_location_g", "embodied_g"),
@@ -77,10 +79,22 @@ def trend(
     """
     rows = _rows(visibility, period.start, period.end, filters, by=by)
     at = "hour" if hasattr(rows.model, "hour") else "day"
-    sums = {end: Sum(sum(F(f"{column}{suffix}") for column in METRICS[metric])) for end, suffix in _ENDS.items()}
+    sums = {
+        end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
+        for end, suffix in _ENDS.items()
+    }
     keys = dict(zip(("part", "part_name"), map(F, _key_of(rows.model, by)), strict=True)) if by else {}
     found = list(rows.order_by().values(at=F(at), **keys).annotate(**sums))
     return _trend_of(found, period, by, most)
+
+
+def sparks(visibility: Sees, period: Period, **filters: int | None) -> dict[str, list[float]]:
+    """Each metric over the period's hours or days that have a row, in order. One query."""
+    rows = _rows(visibility, period.start, period.end, filters, by=None)
+    at = "hour" if hasattr(rows.model, "hour") else "day"
+    sums = {metric: Sum(sum(map(F, columns), Value(0.0))) for metric, columns in METRICS.items()}
+    found = list(rows.order_by(at).values(at).annotate(**sums))
+    return {metric: [row[metric] for row in found] for metric in METRICS}
 
 
 def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, Change]:

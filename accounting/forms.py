@@ -1,0 +1,254 @@
+"""What people may say of their sites, machines, teams, tokens and themselves, and how it is checked."""
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+
+from accounting.factorbook import catalog
+from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
+
+LOCAL = "%Y-%m-%dT%H:%M"
+
+
+class Moment(forms.DateTimeField):
+    """A time in the reader's zone, as the browser's own picker writes it."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL)
+    input_formats = (LOCAL, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
+
+
+def time_zone(**words: Any) -> forms.ChoiceField:
+    names = sorted(zoneinfo.available_timezones() - {"localtime", "Factory", "posixrules"})
+    return forms.ChoiceField(choices=[(name, name) for name in names], **words)
+
+
+class SiteForm(forms.ModelForm):
+    time_zone = time_zone(initial="UTC", help_text="For reading its hours; it says nothing about the grid")
+
+    class Meta:
+        model = Site
+        fields = ("name", "time_zone")
+
+    def clean_name(self) -> str:
+        return named_once(self, Site)
+
+    def save(self, commit: bool = True) -> Site:
+        self.instance.slug = self.instance.slug or free_slug(Site, self.cleaned_data["name"])
+        return super().save(commit)
+
+
+class SiteTermsForm(forms.ModelForm):
+    """The terms from a moment on. Saved over the terms of that very moment, where there are any."""
+
+    valid_from = Moment(label="Holds since", help_text="Hours that began earlier keep the terms before these")
+    grid_zone = forms.ChoiceField(
+        label="Grid zone",
+        required=False,
+        help_text="Where the site draws its electricity. Nobody guesses it: without a zone, figures are DEFAULT.",
+    )
+
+    class Meta:
+        model = SiteTerms
+        fields = ("grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+        labels = {
+            "pue": "PUE",
+            "wue_l_per_kwh": "WUE, L/kWh of IT energy",
+            "electricity_price_per_kwh": "Electricity price per kWh",
+        }
+
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._now = now
+        zones = [zone for zone in catalog().keys("grid_intensity") if zone != "world"]
+        self.fields["grid_zone"].choices = [("", "Not stated"), *((zone, zone) for zone in sorted(zones))]
+        for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
+            self.fields[name].widget.attrs["step"] = "any"
+            self.fields[name].help_text += " Empty: a typical value, marked DEFAULT."
+
+    def clean_valid_from(self) -> datetime:
+        moment = self.cleaned_data["valid_from"].astimezone(UTC)
+        if moment > self._now + timedelta(days=366):
+            raise ValidationError(f"{moment:%Y-%m-%d} is more than a year ahead: state terms when they are known")
+        return moment
+
+
+class HostForm(forms.ModelForm):
+    site = forms.ModelChoiceField(Site.objects.all(), required=False, empty_label="At no site yet")
+
+    class Meta:
+        model = Host
+        fields = ("site",)
+
+    def clean_site(self) -> Site | None:
+        site = self.cleaned_data["site"]
+        twin = Host.objects.filter(name=self.instance.name, site=site, team=None).exclude(pk=self.instance.pk)
+        if self.instance.team_id is None and twin.exists():
+            raise ValidationError(f"{site or 'No site'} already has a host named {self.instance.name}")
+        return site
+
+
+class DeviceForm(forms.ModelForm):
+    acquired_at = Moment(label="In service since")
+    retired_at = Moment(label="Retired", required=False, help_text="No embodied carbon accrues from here on")
+
+    class Meta:
+        model = Device
+        fields = ("model", "kind", "tdp_w", "embodied_kg", "lifetime_h", "acquired_at", "retired_at")
+        labels = {
+            "tdp_w": "TDP, W",
+            "embodied_kg": "Embodied carbon, kg CO₂e",
+            "lifetime_h": "Service life, hours",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        acquired, retired = said.get("acquired_at"), said.get("retired_at")
+        if acquired and retired and retired <= acquired:
+            raise ValidationError({"retired_at": "A device is retired after it came into service, not before"})
+        return said
+
+
+class TeamForm(forms.ModelForm):
+    class Meta:
+        model = Team
+        fields = ("name",)
+
+    def clean_name(self) -> str:
+        return named_once(self, Team)
+
+    def save(self, commit: bool = True) -> Team:
+        self.instance.slug = self.instance.slug or free_slug(Team, self.cleaned_data["name"])
+        return super().save(commit)
+
+
+class ProjectForm(forms.ModelForm):
+    class Meta:
+        model = Project
+        fields = ("name",)
+
+    def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.team = team
+
+    def save(self, commit: bool = True) -> Project:
+        taken = Project.objects.filter(team=self.instance.team)
+        self.instance.slug = free_slug(Project, self.cleaned_data["name"], taken=taken)
+        return super().save(commit)
+
+
+class TokenForm(forms.Form):
+    """A token belongs to one team or one site: `owner` is "team:<id>" or "site:<id>"."""
+
+    name = forms.CharField(max_length=120, help_text="What will use it, for example: agents of the Lyon cluster")
+    owner = forms.ChoiceField(
+        label="Speaks for", help_text="A site's token posts for machines that teams share, and for the building"
+    )
+    scopes = forms.MultipleChoiceField(
+        label="May", choices=ApiToken.Scope.choices, widget=forms.CheckboxSelectMultiple, initial=["ingest"]
+    )
+    valid_for_days = forms.TypedChoiceField(
+        label="Expires",
+        coerce=int,
+        choices=[(30, "After 30 days"), (90, "After 90 days"), (365, "After a year"), (0, "Never")],
+        initial=365,
+    )
+
+    def __init__(self, *args: Any, teams: list[Team], sites: list[Site], administrator: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owners = {f"site:{site.pk}": site for site in sites} | {f"team:{team.pk}": team for team in teams}
+        groups = (("Sites", "site", sites), ("Teams", "team", teams))
+        self.fields["owner"].choices = [
+            (title, [(f"{kind}:{owner.pk}", owner.name) for owner in owners])
+            for title, kind, owners in groups
+            if owners
+        ]
+        if not administrator:
+            may = [choice for choice in ApiToken.Scope.choices if choice[0] != ApiToken.Scope.ADMIN]
+            self.fields["scopes"].choices = may
+
+    @property
+    def belongs_to(self) -> dict[str, Team | Site]:
+        """As `issue_token` takes it: {"team": …} or {"site": …}."""
+        chosen = self.cleaned_data["owner"]
+        return {chosen.partition(":")[0]: self._owners[chosen]}
+
+
+class InviteForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address", help_text="Also their user name. No mail is sent: pass the link on."
+    )
+    team = forms.ModelChoiceField(Team.objects.all(), required=False, empty_label="No team yet")
+    role = forms.ChoiceField(label="In the team", choices=Membership.Role.choices)
+    organisation_role = forms.ChoiceField(
+        label="In the organisation", choices=User.OrganisationRole.choices, required=False
+    )
+
+
+class MembershipForm(forms.Form):
+    team = forms.ModelChoiceField(Team.objects.all())
+    role = forms.ChoiceField(choices=[*Membership.Role.choices, ("", "Not in this team")], required=False)
+
+
+class AcceptForm(forms.Form):
+    name = forms.CharField(max_length=150, label="Your name")
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 12 characters",
+        strip=False,
+    )
+
+
+class ProfileForm(forms.ModelForm):
+    time_zone = time_zone(label="Time zone", help_text="Times on every page are shown in it")
+
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "time_zone")
+
+
+class NewPasswordForm(forms.Form):
+    """For someone who is signed in; the old password is asked for only where there is one."""
+
+    old = forms.CharField(
+        label="Present password", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), strip=False
+    )
+    new = forms.CharField(
+        label="New password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False,
+        help_text="At least 12 characters",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+        if not user.has_usable_password():
+            del self.fields["old"]
+
+    def clean_old(self) -> str:
+        if not self._user.check_password(self.cleaned_data["old"]):
+            raise ValidationError("This is not your present password")
+        return self.cleaned_data["old"]
+
+    def clean_new(self) -> str:
+        password_validation.validate_password(self.cleaned_data["new"], self._user)
+        return self.cleaned_data["new"]
+
+
+def named_once(form: forms.ModelForm, model: type) -> str:
+    """Names differ in more than capitals."""
+    name = " ".join(form.cleaned_data["name"].split())
+    if model.objects.filter(name__iexact=name).exclude(pk=form.instance.pk).exists():
+        raise ValidationError(f"There is one named {name} already")
+    return name
+
+
+def free_slug(model: type, name: str, *, taken: Any = None) -> str:
+    """A slug of the name that nothing else in the table (or in `taken`) has."""
+    rows = model.objects.all() if taken is None else taken
+    base = slugify(name)[:50] or model.__name__.lower()
+    candidates = (base if n == 1 else f"{base}-{n}" for n in range(1, 10_000))
+    return next(slug for slug in candidates if not rows.filter(slug=slug).exists())

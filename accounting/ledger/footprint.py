@@ -1,0 +1,77 @@
+"""One energy row and the factors of its place and hour -> everything a ledger row says."""
+
+from dataclasses import dataclass
+
+from accounting.factorbook.terms import SiteFactors
+from accounting.factors import lookup
+from accounting.factors.catalog import Catalog
+from accounting.ledger.energy_hours import EnergyRow, tolerances
+from accounting.methods.cost import electricity_cost
+from accounting.methods.embodied import embodied_g, embodied_rate_g_per_h
+from accounting.methods.facility import ItEnergy, facility_energy
+from accounting.methods.operational import co2e_location_g
+from accounting.methods.records import Figure, Range, Status
+from accounting.methods.units import J_PER_KWH
+from accounting.methods.water import offsite_l, onsite_l
+from accounting.models import Device
+
+METHOD = "2026.1"  # goes up whenever the same inputs would give other figures
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The quantities of accounting.models.ledger.QUANTITIES, by name, with what moved them."""
+
+    figures: dict[str, Figure]
+    measured_kwh: float
+    status: Status
+    factor_ids: list[str]
+
+
+def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
+    """Carbon, water and cost of a row. Status and factor ids come from the inputs that moved a figure of it."""
+    it = ItEnergy(_it_kwh(row, device, book))
+    facility = facility_energy(it, factors.pue)
+    figures = {
+        "it_energy_kwh": it.kwh,
+        "facility_energy_kwh": facility.kwh,
+        "co2e_location_g": co2e_location_g(facility, factors.intensity_g_per_kwh),
+        "embodied_g": embodied_g(rate_g_per_h, held_s=row.held_s),
+        "water_onsite_l": onsite_l(it, factors.wue_l_per_kwh),
+        "water_offsite_l": offsite_l(facility, factors.ewif_l_per_kwh),
+        "cost": electricity_cost(facility, factors.price_per_kwh),
+    }
+    moved = [figures["embodied_g"]] if row.held_s > 0 else []
+    if row.device_energy_j.high > 0:
+        moved += [figure for name, figure in figures.items() if name != "embodied_g"]
+    return Footprint(
+        figures=figures,
+        measured_kwh=row.measured_j / J_PER_KWH,
+        status=Status.worst(f.status for f in moved),
+        factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+    )
+
+
+def embodied_rate(device: Device, book: Catalog) -> Figure:
+    """Grams per hour in service: what is stated of the device, else the catalogue's figure for its model or kind."""
+    if device.embodied_kg is None:
+        kind, model, memory = device.kind, device.model, device.memory_bytes
+        embodied_kg = lookup.embodied(book, kind=kind, model=model, memory_bytes=memory).figure
+    else:
+        tolerance = lookup.tolerance(book, "embodied/declared")
+        ids = (f"device:{device.pk}:embodied_kg", tolerance.id)
+        embodied_kg = Figure(Range.exact(device.embodied_kg).times(tolerance.value), "kg", Status.MODELLED, ids)
+    if device.lifetime_h is None:
+        lifetime_h = lookup.lifetime(book).figure
+    else:
+        stated = (f"device:{device.pk}:lifetime_h",)
+        lifetime_h = Figure(Range.exact(device.lifetime_h), "h", Status.MODELLED, stated)
+    return embodied_rate_g_per_h(embodied_kg, lifetime_h)
+
+
+def _it_kwh(row: EnergyRow, device: Device, book: Catalog) -> Figure:
+    sensor, model = tolerances(book, row.source, device.kind)
+    used = ([sensor.id] if row.measured_j > 0 else []) + ([model.id] if row.status is not Status.MEASURED else [])
+    joules = row.device_energy_j
+    kwh = Range(joules.low / J_PER_KWH, joules.mid / J_PER_KWH, joules.high / J_PER_KWH)
+    return Figure(kwh, "kWh", row.status, tuple(used))

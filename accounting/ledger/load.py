@@ -1,0 +1,180 @@
+"""Bulk loads: what a rebuild of many device-hours needs, in a handful of queries."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from django.db.models import Q
+
+from accounting.ledger.instants import HOUR, hour_at, to_us
+from accounting.methods.attribution import NO_JOB, Hold
+from accounting.methods.energy import Ints, PowerSeries
+from accounting.methods.units import US_PER_HOUR
+from accounting.models import Device, DeviceSample, Job, JobMark
+
+REACH_US = 2 * US_PER_HOUR  # a source that speaks less often counts only where no other one does
+FOREVER_US = 1 << 62
+
+_TABLE = DeviceSample._meta.db_table
+_JOIN = f"JOIN {_TABLE} s ON s.device_id = w.d"
+_COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, s.job_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An unbroken run of hours of one device."""
+
+    device_id: int
+    first: datetime
+    last: datetime  # the last hour's start
+
+    @property
+    def start_us(self) -> int:
+        return to_us(self.first)
+
+    @property
+    def end_us(self) -> int:
+        return to_us(self.last) + US_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One source's series of a device, with the job label of each reading."""
+
+    source: int
+    series: PowerSeries
+    job: Ints  # NO_JOB where the reading names none
+
+
+def windows_of(device_hours: Iterable[tuple[int, datetime]]) -> list[Window]:
+    """Join neighbouring hours of a device, so that their samples are read once."""
+    windows: list[Window] = []
+    for device_id, hour in sorted(set(device_hours)):
+        before = windows[-1] if windows else None
+        if before and before.device_id == device_id and before.last + HOUR == hour:
+            windows[-1] = Window(device_id, before.first, hour)
+        else:
+            windows.append(Window(device_id, hour, hour))
+    return windows
+
+
+def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
+    """For each window its sources, best first, with every source's nearest neighbours beyond both edges.
+
+    A neighbour within `REACH_US` is found for each source; further out, only the nearest of all. Five queries.
+    """
+    rows: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(len(windows))}
+    if windows:
+        inside = _query(
+            windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
+        )
+        neighbours = _at_moments(windows, _neighbour_moments(windows))
+        for i, *row in (*inside, *neighbours):
+            rows[i].append(tuple(row))
+    return [_by_source(rows[i]) for i in range(len(windows))]
+
+
+def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
+    """Job marks of each device that touch its windows. An open mark holds for ever. One query."""
+    holds: dict[int, list[Hold]] = defaultdict(list)
+    if not windows:
+        return holds
+    start_us, end_us = min(w.start_us for w in windows), max(w.end_us for w in windows)
+    rows = JobMark.objects.filter(
+        Q(ended_at_us=None) | Q(ended_at_us__gt=start_us),
+        device_id__in={w.device_id for w in windows},
+        started_at_us__lt=end_us,
+    ).values_list("device_id", "job_id", "started_at_us", "ended_at_us")
+    for device_id, job_id, started_us, ended_us in rows:
+        holds[device_id].append(Hold(job_id, started_us, FOREVER_US if ended_us is None else ended_us))
+    return holds
+
+
+def load_devices(device_ids: Iterable[int]) -> dict[int, Device]:
+    """Devices with their hosts. One query."""
+    return Device.objects.select_related("host").in_bulk(set(device_ids))
+
+
+def load_owners(job_ids: Iterable[int]) -> dict[int, tuple[int | None, int | None]]:
+    """(team id, project id) of each job. One query."""
+    rows = Job.objects.filter(pk__in=set(job_ids)).values_list("pk", "team_id", "project_id")
+    return {pk: (team_id, project_id) for pk, team_id, project_id in rows}
+
+
+def hours_with_samples() -> Iterator[tuple[int, datetime]]:
+    """Every (device id, hour) that holds a raw sample. Reads the whole key of the sample table."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT device_id, measured_at_us / {US_PER_HOUR} FROM {_TABLE} ORDER BY 1, 2")
+        for device_id, hours in cursor.fetchall():
+            yield device_id, hour_at(hours * US_PER_HOUR)
+
+
+def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:
+    """(window, moment) of the readings just outside: per source within reach, else the nearest of all."""
+    near = [
+        _query(
+            windows,
+            f"SELECT w.i, max(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us < w.a "
+            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source",
+            REACH_US,
+        ),
+        _query(
+            windows,
+            f"SELECT w.i, min(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us >= w.b "
+            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source",
+            REACH_US,
+        ),
+    ]
+    far = _query(
+        windows,
+        f"SELECT w.i, (SELECT max(s.measured_at_us) FROM {_TABLE} s WHERE s.device_id = w.d "
+        f"AND s.measured_at_us < w.a), (SELECT min(s.measured_at_us) FROM {_TABLE} s WHERE s.device_id = w.d "
+        "AND s.measured_at_us >= w.b) FROM w",
+    )
+    nearest = {(i, moment) for i, before, after in far for moment in (before, after) if moment is not None}
+    return nearest | {(i, moment) for found in near for i, moment in found}
+
+
+def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> list[tuple[Any, ...]]:
+    """The readings of every source at the given moments."""
+    if not moments:
+        return []
+    values = ", ".join(["(%s, %s, %s)"] * len(moments))
+    parameters = [x for i, moment in sorted(moments) for x in (i, windows[i].device_id, moment)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m",
+            parameters,
+        )
+        return list(cursor.fetchall())
+
+
+def _query(windows: Sequence[Window], sql: str, *extra: int) -> list[tuple[Any, ...]]:
+    """Run `sql` against `w(i, d, a, b)`: the windows with their device, start and end."""
+    values = ", ".join(["(%s, %s, %s, %s)"] * len(windows))
+    parameters = [x for i, w in enumerate(windows) for x in (i, w.device_id, w.start_us, w.end_us)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH w(i, d, a, b) AS (VALUES {values}) {sql}", [*parameters, *extra])
+        return list(cursor.fetchall())
+
+
+def _by_source(rows: list[tuple[Any, ...]]) -> list[Reading]:
+    if not rows:
+        return []
+    columns = list(zip(*rows, strict=True))
+    source = np.array(columns[0], dtype=np.int64)
+    at_us = np.array(columns[1], dtype=np.int64)
+    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (2, 3))  # None becomes nan
+    epoch, measured = np.array(columns[4], dtype=np.int64), np.array(columns[5], dtype=np.bool_)
+    job = np.array([j or NO_JOB for j in columns[6]], dtype=np.int64)
+    readings = []
+    for one in np.unique(source):
+        of_source = np.flatnonzero(source == one)
+        order = of_source[np.argsort(at_us[of_source], kind="stable")]
+        series = PowerSeries(at_us[order], power_w[order], energy_j[order], epoch[order], measured[order])
+        readings.append(Reading(int(one), series, job[order]))
+    return readings

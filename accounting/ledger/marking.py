@@ -1,0 +1,100 @@
+"""Which device-hours need rebuilding though no sample came: hours in service, and changes at a site."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+from django.db.models import Q, Sum
+
+from accounting.ledger.instants import HOUR, hour_of
+from accounting.ledger.load import hours_with_samples
+from accounting.models import Device, DirtyHour, EnergyHour, LedgerHour, Site
+
+_SLACK_S = 1e-3
+_AT_ONCE = 5_000
+
+
+def mark_in_service(*, now: datetime, since: datetime | None = None, limit: int = _AT_ONCE) -> int:
+    """Mark hours whose time in service is not yet, or no longer, what the ledger says. Returns how many.
+
+    That covers new hours, hours that were built before they had ended, and hours in service before anything was
+    heard. The open hour of every device in service is always marked: it grows until it ends. At most `limit` of the
+    others are marked, so that a long past does not hold up the present; the next call goes on. `since` spares the
+    sum over older rows.
+    """
+    this_hour = hour_of(now)
+    devices = list(Device.objects.filter(acquired_at__lte=now).order_by("pk"))
+    grows = [(d.pk, this_hour) for d in devices if d.retired_at is None or d.retired_at > this_hour]
+    held = EnergyHour.objects.filter(hour__lt=this_hour, **({"hour__gte": hour_of(since)} if since else {}))
+    held_s = dict(held.values_list("device_id").annotate(Sum("held_s")).order_by())
+    wrong = (
+        (device.pk, hour)
+        for device in devices
+        if abs(_service_s(device, _first(device, since), this_hour) - held_s.get(device.pk, 0.0)) > _SLACK_S
+        for hour in _wrong_hours(device, since, this_hour)
+    )
+    marks = [*grows, *islice(wrong, limit)]
+    DirtyHour.objects.mark(marks, now=now)
+    return len(marks)
+
+
+def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
+    """Mark every hour from `since` that this site's devices have in the ledger. Returns how many."""
+    of_site = LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site), hour__gte=hour_of(since))
+    return _mark(of_site.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+
+
+def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:
+    """Mark every hour that these devices have in the ledger: what they are, or where they stand, was corrected."""
+    of_devices = LedgerHour.objects.filter(device_id__in=list(device_ids))
+    return _mark(of_devices.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+
+
+def mark_everything(*, now: datetime) -> int:
+    """Mark every device-hour with a ledger row, an energy row, a sample, or time in service. Returns how many marks."""
+    count = _mark(hours_with_samples(), now=now)
+    for rows in (LedgerHour.objects, EnergyHour.objects):
+        count += _mark(rows.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+    for device in Device.objects.filter(acquired_at__lte=now).iterator():
+        until = now if device.retired_at is None else min(now, device.retired_at)
+        count += _mark(((device.pk, hour) for hour in _hours(hour_of(device.acquired_at), until)), now=now)
+    return count
+
+
+def _mark(device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> int:
+    count, rest = 0, iter(device_hours)
+    while batch := list(islice(rest, _AT_ONCE)):
+        DirtyHour.objects.mark(batch, now=now)
+        count += len(batch)
+    return count
+
+
+def _wrong_hours(device: Device, since: datetime | None, this_hour: datetime) -> Iterator[datetime]:
+    rows = EnergyHour.objects.filter(device=device, hour__lt=this_hour)
+    if since:
+        rows = rows.filter(hour__gte=hour_of(since))
+    held_s = dict(rows.values_list("hour").annotate(Sum("held_s")).order_by("hour"))
+    sealed = set(
+        rows.filter(sealed=True).values_list("hour", flat=True)
+    )  # restated from their rows, time in service too
+    in_service = set(_hours(_first(device, since), this_hour))
+    for hour in sorted((in_service | set(held_s)) - sealed):
+        if abs(_service_s(device, hour, hour + HOUR) - held_s.get(hour, 0.0)) > _SLACK_S:
+            yield hour
+
+
+def _first(device: Device, since: datetime | None) -> datetime:
+    acquired = hour_of(device.acquired_at)
+    return max(acquired, hour_of(since)) if since else acquired
+
+
+def _service_s(device: Device, start: datetime, end: datetime) -> float:
+    until = end if device.retired_at is None else min(end, device.retired_at)
+    return max(0.0, (until - max(start, device.acquired_at)).total_seconds())
+
+
+def _hours(first: datetime, until: datetime) -> Iterator[datetime]:
+    hour = first
+    while hour < until:
+        yield hour
+        hour += HOUR

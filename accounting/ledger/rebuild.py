@@ -1,0 +1,151 @@
+"""Dirty device-hours -> energy -> ledger -> roll-ups: a pure function of what is stored and, in an open hour, now."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, Sum
+
+from accounting.factorbook import catalog
+from accounting.factorbook.sites import site_factors
+from accounting.ledger.energy_hours import EnergyRow, energy_rows
+from accounting.ledger.footprint import embodied_rate, footprint
+from accounting.ledger.instants import HOUR, hour_at, to_us
+from accounting.ledger.load import (
+    Reading,
+    Window,
+    load_devices,
+    load_marks,
+    load_owners,
+    load_readings,
+    windows_of,
+)
+from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
+from accounting.ledger.rollups import roll_up
+from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
+from accounting.methods.units import S_PER_HOUR, US_PER_S
+from accounting.models import Device, DirtyHour, EnergyHour
+
+__all__ = ["mark_in_service", "mark_site", "rebuild_dirty", "rebuild_everything"]
+
+CHUNK = 100  # device-hours in one transaction: well under a second of work, so that a poster never waits long
+_WHOLE_S = S_PER_HOUR - 1e-3
+
+
+def rebuild_dirty(*, now: datetime, limit: int = 10_000) -> int:
+    """Rebuild dirty device-hours, those marked first first, and return how many were done; 0: nothing is left to do.
+
+    Each chunk is a transaction of its own. Hours that another worker has in hand are left to it (PostgreSQL).
+    """
+    done = 0
+    while done < limit and (count := _rebuild_chunk(now=now, size=min(CHUNK, limit - done))):
+        done += count
+    return done
+
+
+def rebuild_everything(*, now: datetime) -> int:
+    """Mark every device-hour that there is anything of, and rebuild until nothing is dirty. Reads every sample."""
+    mark_everything(now=now)
+    done = 0
+    while count := rebuild_dirty(now=now):
+        done += count
+    return done
+
+
+def _rebuild_chunk(*, now: datetime, size: int) -> int:
+    with transaction.atomic():
+        waiting = DirtyHour.objects.select_for_update(skip_locked=True).order_by("marked_at", "device_id", "hour")
+        dirty = list(waiting[:size])
+        if not dirty:
+            return 0
+        holes = _replace({(d.device_id, d.hour) for d in dirty}, now=now)
+        unchanged = Q(pk__in=())
+        for d in dirty:
+            unchanged |= Q(pk=d.pk, stamp=d.stamp)
+        DirtyHour.objects.filter(unchanged).delete()
+    if holes:  # in a transaction of their own: a mark may wait for a poster, and must not hold our rows while it does
+        DirtyHour.objects.mark(holes, now=now)
+    return len(dirty)
+
+
+def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -> set[tuple[int, datetime]]:
+    """Replace these device-hours; returns hours of holes beside them that nobody has accounted for yet."""
+    devices = load_devices(device_id for device_id, _ in device_hours)
+    rows = sealed_rows(device_hours)
+    windows = windows_of(set(device_hours) - {(row.device_id, row.hour) for row in rows})
+    readings = load_readings(windows)
+    rows += _energy(windows, readings, devices, now=now)
+    replace_energy(device_hours, rows)
+    _write_ledger(device_hours, rows, devices, now=now)
+    roll_up(device_hours)
+    return _holes_beside(windows, readings)
+
+
+def _energy(
+    windows: list[Window], readings: list[list[Reading]], devices: dict[int, Device], *, now: datetime
+) -> list[EnergyRow]:
+    marks, book = load_marks(windows), catalog()
+    max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
+    rows = [
+        row
+        for window, of_window in zip(windows, readings, strict=True)
+        for row in energy_rows(
+            window,
+            devices[window.device_id],
+            of_window,
+            marks[window.device_id],
+            book=book,
+            max_gap_us=max_gap_us,
+            now_us=to_us(now),
+        )
+    ]
+    return [row for row in rows if row.covered_s or row.missing_s or row.held_s]
+
+
+def _write_ledger(
+    device_hours: Collection[tuple[int, datetime]],
+    rows: Iterable[EnergyRow],
+    devices: dict[int, Device],
+    *,
+    now: datetime,
+) -> None:
+    rows, book = list(rows), catalog()
+    owners = load_owners(row.job_id for row in rows if row.job_id is not None)
+    factors = site_factors((devices[row.device_id].host.site_id, row.hour) for row in rows)
+    rates = {pk: embodied_rate(device, book) for pk, device in devices.items()}
+    entries = []
+    for row in rows:
+        device = devices[row.device_id]
+        team_id, project_id = owners[row.job_id] if row.job_id is not None else (None, None)
+        owner = Owner(team_id or device.host.team_id, project_id, device.host.site_id)
+        of_place = factors[device.host.site_id, row.hour]
+        entries.append((row, footprint(row, device, of_place, rates[device.pk], book), owner))
+    replace_ledger(device_hours, entries, now=now)
+
+
+def _holes_beside(windows: Iterable[Window], readings: Iterable[list[Reading]]) -> set[tuple[int, datetime]]:
+    """Whole hours between a window and the nearest reading outside it, as far as the ledger does not have them yet."""
+    silent: dict[int, set[datetime]] = defaultdict(set)
+    for window, of_window in zip(windows, readings, strict=True):
+        series = [r.series.at_us for r in of_window]
+        before = [hour_at(int(at[at < window.start_us][-1])) for at in series if at[0] < window.start_us]
+        after = [hour_at(int(at[at >= window.end_us][0])) for at in series if at[-1] >= window.end_us]
+        if before:
+            silent[window.device_id].update(_between(max(before), window.first))
+        if after:
+            silent[window.device_id].update(_between(window.last, min(after)))
+    return {(d, h) for d, hours in silent.items() if hours for h in hours - _accounted_for(d, min(hours), max(hours))}
+
+
+def _between(earlier: datetime, later: datetime) -> set[datetime]:
+    """The hours strictly between two hours."""
+    return {earlier + HOUR * k for k in range(1, (later - earlier) // HOUR)}
+
+
+def _accounted_for(device_id: int, first: datetime, last: datetime) -> set[datetime]:
+    rows = EnergyHour.objects.filter(device_id=device_id, hour__gte=first, hour__lte=last)
+    spoken = rows.values("hour").annotate(spoken_s=Sum("covered_s") + Sum("missing_s"))
+    whole = spoken.filter(spoken_s__gte=_WHOLE_S).values_list("hour", flat=True)
+    return {*whole, *rows.filter(sealed=True).values_list("hour", flat=True)}

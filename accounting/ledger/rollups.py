@@ -1,0 +1,92 @@
+"""Hours x team, days x team and days x device: always recomputed from the rows below, never added to."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Q
+
+from accounting.methods.records import Status
+from accounting.methods.rollup import Part, add_up
+from accounting.models import DeviceDay, LedgerHour, TeamDay, TeamHour
+from accounting.models.ledger import QUANTITIES
+
+COLUMNS = (
+    *(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")),
+    "covered_s",
+    "missing_s",
+    "measured_kwh",
+)
+_ROWS_AT_ONCE = 500
+_LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker
+
+
+def roll_up(device_hours: Collection[tuple[int, datetime]]) -> None:
+    """Recompute every roll-up that these device-hours touch, inside the caller's transaction.
+
+    One transaction at a time gets past the lock, and holds it until it has committed: the next one sees its rows.
+    SQLite has one writer at a time anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    hours = {hour for _, hour in device_hours}
+    days = {_day(hour) for hour in hours}
+    _team_hours(hours)
+    _team_days(days)
+    for day in sorted(days):
+        _device_days(day, {device_id for device_id, hour in device_hours if _day(hour) == day})
+
+
+def _team_hours(hours: Collection[datetime]) -> None:
+    rows = LedgerHour.objects.filter(hour__in=hours).values_list(
+        "hour", "team_id", "project_id", "site_id", "status", *COLUMNS
+    )
+    _replace(TeamHour, Q(hour__in=hours), rows, ("hour", "team_id", "project_id", "site_id"))
+
+
+def _team_days(days: Collection[date]) -> None:
+    for day in sorted(days):
+        rows = TeamHour.objects.filter(_in_day(day)).values_list(
+            "hour", "team_id", "project_id", "site_id", "status", *COLUMNS
+        )
+        _replace(TeamDay, Q(day=day), rows, ("day", "team_id", "project_id", "site_id"), _day)
+
+
+def _device_days(day: date, device_ids: Collection[int]) -> None:
+    rows = LedgerHour.objects.filter(_in_day(day), device_id__in=device_ids).values_list(
+        "hour", "device_id", "team_id", "status", *COLUMNS
+    )
+    _replace(DeviceDay, Q(day=day, device_id__in=device_ids), rows, ("day", "device_id", "team_id"), _day)
+
+
+def _replace(
+    model: type[models.Model],
+    stale: Q,
+    rows: Iterable[Sequence[Any]],
+    names: Sequence[str],
+    period: Callable[[datetime], Any] = lambda hour: hour,
+) -> None:
+    """Replace the `stale` rows by sums of `rows`, whose cells are an hour, the other `names`, a status, `COLUMNS`."""
+    width = len(names)
+    parts = [Part((period(row[0]), *row[1:width]), row[width + 1 :], Status(row[width])) for row in rows]
+    sums = [
+        model(
+            **dict(zip(names, total.key, strict=True)),
+            **dict(zip(COLUMNS, total.columns, strict=True)),
+            status=total.status,
+        )
+        for total in add_up(parts)
+    ]
+    model._default_manager.filter(stale).delete()
+    model._default_manager.bulk_create(sums, _ROWS_AT_ONCE)
+
+
+def _day(hour: datetime) -> date:
+    return hour.astimezone(UTC).date()
+
+
+def _in_day(day: date) -> Q:
+    start = datetime.combine(day, time(), tzinfo=UTC)
+    return Q(hour__gte=start, hour__lt=start + timedelta(days=1))

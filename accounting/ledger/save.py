@@ -1,0 +1,126 @@
+"""The only writer of energy and ledger rows: device-hours are replaced whole."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from accounting.ledger.energy_hours import EnergyRow
+from accounting.ledger.footprint import METHOD, Footprint
+from accounting.methods.records import Range, Status
+from accounting.methods.units import J_PER_KWH
+from accounting.models import EnergyHour, LedgerHour
+from accounting.models.ledger import QUANTITIES
+
+_ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who answers for a row, and where it stood."""
+
+    team_id: int | None
+    project_id: int | None
+    site_id: int | None
+
+
+def replace_energy(device_hours: Collection[tuple[int, datetime]], rows: Iterable[EnergyRow]) -> None:
+    """Replace the energy rows of these device-hours. Sealed rows stay as they are."""
+    EnergyHour.objects.filter(within(device_hours), sealed=False).delete()
+    fresh = [
+        EnergyHour(
+            device_id=row.device_id,
+            hour=row.hour,
+            job_id=row.job_id,
+            device_energy_j=row.device_energy_j.mid,
+            device_energy_low_j=row.device_energy_j.low,
+            device_energy_high_j=row.device_energy_j.high,
+            covered_s=row.covered_s,
+            missing_s=row.missing_s,
+            held_s=row.held_s,
+            status=row.status,
+            source=row.source,
+        )
+        for row in rows
+        if not row.sealed
+    ]
+    EnergyHour.objects.bulk_create(fresh, _ROWS_AT_ONCE)
+
+
+def replace_ledger(
+    device_hours: Collection[tuple[int, datetime]],
+    rows: Iterable[tuple[EnergyRow, Footprint, Owner]],
+    *,
+    now: datetime,
+) -> None:
+    """Replace the ledger rows of these device-hours."""
+    LedgerHour.objects.filter(within(device_hours)).delete()
+    LedgerHour.objects.bulk_create([_ledger_hour(*row, now=now) for row in rows], _ROWS_AT_ONCE)
+
+
+def sealed_rows(device_hours: Collection[tuple[int, datetime]]) -> list[EnergyRow]:
+    """Energy rows whose raw samples are gone, as they stand. The share that was measured is kept in the ledger."""
+    sealed = list(EnergyHour.objects.filter(within(device_hours), sealed=True))
+    if not sealed:
+        return []
+    known = LedgerHour.objects.filter(within({(e.device_id, e.hour) for e in sealed}))
+    measured = {(d, h, j): kwh for d, h, j, kwh in known.values_list("device_id", "hour", "job_id", "measured_kwh")}
+    return [_sealed_row(e, measured.get((e.device_id, e.hour, e.job_id))) for e in sealed]
+
+
+def within(device_hours: Collection[tuple[int, datetime]]) -> Q:
+    """Rows of exactly these device-hours. None of them: no row."""
+    hours: dict[int, list[datetime]] = defaultdict(list)
+    for device_id, hour in sorted(device_hours):
+        hours[device_id].append(hour)
+    condition = Q(pk__in=())
+    for device_id, of_device in hours.items():
+        condition |= Q(device_id=device_id, hour__in=of_device)
+    return condition
+
+
+def _sealed_row(row: EnergyHour, measured_kwh: float | None) -> EnergyRow:
+    if measured_kwh is None:
+        measured_j = row.device_energy_j if row.status == Status.MEASURED else 0.0
+    else:
+        measured_j = measured_kwh * J_PER_KWH
+    return EnergyRow(
+        device_id=row.device_id,
+        hour=row.hour,
+        job_id=row.job_id,
+        device_energy_j=Range(row.device_energy_low_j, row.device_energy_j, row.device_energy_high_j),
+        measured_j=measured_j,
+        covered_s=row.covered_s,
+        missing_s=row.missing_s,
+        held_s=row.held_s,
+        status=Status(row.status),
+        source=row.source,
+        sealed=True,
+    )
+
+
+def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: datetime) -> LedgerHour:
+    entry = LedgerHour(
+        device_id=row.device_id,
+        hour=row.hour,
+        job_id=row.job_id,
+        team_id=owner.team_id,
+        project_id=owner.project_id,
+        site_id=owner.site_id,
+        covered_s=row.covered_s,
+        missing_s=row.missing_s,
+        measured_kwh=footprint.measured_kwh,
+        energy_status=row.status,
+        status=footprint.status,
+        factor_ids=footprint.factor_ids,
+        method=METHOD,
+        rebuilt_at=now,
+    )
+    for name in QUANTITIES:
+        figure = footprint.figures[name].range
+        setattr(entry, f"{name}_low", figure.low)
+        setattr(entry, name, figure.mid)
+        setattr(entry, f"{name}_high", figure.high)
+    return entry

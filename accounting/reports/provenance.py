@@ -1,0 +1,55 @@
+"""Where the numbers behind a figure come from, in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from accounting.factorbook import catalog
+from accounting.methods.records import Factor, Status
+
+QUANTITY_WORDS = {
+    "grid_intensity": "Grid intensity",
+    "ewif": "Water behind the grid",
+    "wue": "On-site water",
+    "pue": "Facility overhead (PUE)",
+    "price": "Electricity price",
+    "embodied": "Making the device",
+    "lifetime": "Service life",
+    "tolerance": "Tolerance of a reading",
+}
+OWN_WORDS = {
+    "telemetry": ("As the site's own telemetry said", Status.MEASURED),
+    "site": ("As stated in the site's terms", Status.MODELLED),
+    "device": ("As stated for the device", Status.MODELLED),
+    "price": ("No typical price is known in this currency: state the site's price", Status.DEFAULT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FactorLine:
+    """One factor as people read it. Own statements have no packaged value to show."""
+
+    id: str
+    quantity: str
+    of: str
+    factor: Factor | None
+    source: str
+    url: str
+    status: Status | None
+
+
+def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
+    """Each id with its quantity, value and source; one that the catalogue no longer has is still listed."""
+    rows = {row.factor.id: row for row in catalog()}
+    return [_line(factor_id, rows) for factor_id in sorted(set(factor_ids))]
+
+
+def _line(factor_id: str, rows: dict) -> FactorLine:  # type: ignore[type-arg]
+    packaged, _, stand_in = factor_id.partition("@unknown-part:")
+    if row := rows.get(packaged):
+        of = f"{row.key} for {stand_in}" if stand_in else row.key
+        status = Status.DEFAULT if stand_in else row.factor.status
+        words = QUANTITY_WORDS.get(row.quantity, row.quantity)
+        return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
+    kind, _, rest = factor_id.partition(":")
+    words, status = OWN_WORDS.get(kind, ("Not in the catalogue any more", None))
+    return FactorLine(factor_id, words, rest, None, words, "", status)

@@ -1,0 +1,27 @@
+"""What runs in the background. Each task is safe to run twice, and to lose: the database knows what is left to do."""
+
+import time
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounting.ledger import rebuild
+
+_REBUILD_FOR_S = 20.0
+_USUAL_LOOK_BACK = timedelta(days=7)
+
+
+@shared_task(name="accounting.rebuild_dirty_hours")
+def rebuild_dirty_hours() -> None:
+    """Drain the dirty hours, for at most 20 seconds at a time."""
+    until = time.monotonic() + _REBUILD_FOR_S
+    while time.monotonic() < until and rebuild.rebuild_dirty(now=timezone.now(), limit=rebuild.CHUNK):
+        pass
+
+
+@shared_task(name="accounting.mark_in_service_hours")
+def mark_in_service_hours(*, whole_past: bool = False) -> None:
+    """Let embodied carbon accrue: mark the open hour, and what is not right in the last week or in all the past."""
+    now = timezone.now()
+    rebuild.mark_in_service(now=now, since=None if whole_past else now - _USUAL_LOOK_BACK)

@@ -1,0 +1,41 @@
+"""Trends as chart figures and as CSV, for the landing page and the pages of teams."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET
+
+from accounting.access import Visibility, visible_to
+from accounting.reports import figures
+from accounting.reports.job_tables import split_table
+from accounting.reports.queries import split, trend
+from accounting.views.asking import asked_metric, asked_period, asked_split, csv_response, zone
+
+
+@login_required
+@require_GET
+def trend_json(request: HttpRequest) -> JsonResponse:
+    """`?period= &by= &show= &team=`."""
+    visibility, period, metric = visible_to(request.user), asked_period(request), asked_metric(request)
+    found = trend(visibility, period, by=asked_split(request), metric=metric, team_id=asked_team(request, visibility))
+    currency = settings.GREENAI["currency"]
+    return JsonResponse(figures.trend_figure(found, period=period, metric=metric, currency=currency, zone=zone()))
+
+
+@login_required
+@require_GET
+def split_csv(request: HttpRequest) -> HttpResponse:
+    """Every quantity of the period by team, project, site or device, under the same parameters as the page."""
+    visibility, period, by = visible_to(request.user), asked_period(request), asked_split(request)
+    parts = split(visibility, period.start, period.end, by=by, team_id=asked_team(request, visibility))
+    return csv_response(split_table(parts, by=by))
+
+
+def asked_team(request: HttpRequest, visibility: Visibility) -> int | None:
+    """The team the URL narrows to; 404 for one this person may not see."""
+    written = request.GET.get("team", "")
+    if not written:
+        return None
+    if not written.isdecimal() or len(written) > 18 or not visibility.shows(int(written)):
+        raise Http404
+    return int(written)

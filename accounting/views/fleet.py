@@ -1,0 +1,226 @@
+"""Sites, hosts and devices: where they stand, what they draw, what is known of them, and how to say more."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounting.access import audit, can_administer, can_change, visible_to
+from accounting.forms import DeviceForm, HostForm, SiteForm, SiteTermsForm
+from accounting.ledger.marking import mark_devices, mark_site
+from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
+from accounting.reports import figures, fleet, fleet_tables, jobs
+from accounting.reports.live import live, visible_devices
+from accounting.reports.queries import carbon_rate, totals, trend
+from accounting.views.asking import (
+    administrators_only,
+    asked_metric,
+    asked_period,
+    csv_response,
+    links,
+    period_context,
+    zone,
+)
+
+METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
+
+
+@login_required
+@require_GET
+def fleet_page(request: HttpRequest) -> HttpResponse:
+    """`?csv` answers the table of devices as a file."""
+    now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
+    view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], most=None)
+    lines = fleet.device_lines(visibility, period.start, period.end, view=view)
+    if "csv" in request.GET:
+        return csv_response(fleet_tables.devices_table(lines))
+    context = {
+        "title": "Fleet",
+        "lines": lines,
+        "live": view,
+        "sites": fleet.site_lines(visibility, now=now),
+        "unplaced": fleet.unplaced(visibility),
+        "administrator": can_administer(request.user),
+        "csv_url": f"?{period.query}&csv=1",
+        **period_context(request, period),
+    }
+    return render(request, "accounting/fleet.html", context)
+
+
+@administrators_only
+@require_http_methods(["GET", "POST"])
+def site_new(request: HttpRequest) -> HttpResponse:
+    form = SiteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            site = form.save()
+            audit(actor=request.user, action="site.created", subject=site)
+        messages.success(request, f"{site} is there. Now say where it stands.")
+        return redirect("site", site.pk)
+    crumbs = [("Fleet", reverse("fleet")), ("New site", "")]
+    return render(
+        request, "accounting/form_page.html", {"title": "New site", "form": form, "crumbs": crumbs, "submit": "Create"}
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
+    """What holds here now and since when; administrators state new terms on the same page."""
+    visibility, now = visible_to(request.user), timezone.now()
+    site = get_object_or_404(fleet.visible_sites(visibility), pk=site_id)
+    administrator = can_administer(request.user)
+    if request.method == "POST" and not administrator:
+        raise Http404
+    latest = site.terms.order_by("valid_from").last()
+    terms_form = SiteTermsForm(request.POST or None, instance=_next_terms(site, latest), now=now, prefix="terms")
+    site_form = SiteForm(request.POST or None, instance=site, prefix="site")
+    if request.method == "POST":
+        if "site-name" in request.POST and site_form.is_valid():
+            return _save_site(request, site_form)
+        if "terms-valid_from" in request.POST and terms_form.is_valid():
+            return _save_terms(request, site, terms_form)
+    context = {
+        "title": site.name if request.method == "GET" else Site.objects.get(pk=site.pk).name,
+        "crumbs": [("Fleet", reverse("fleet")), (site.name, "")],
+        "site": site,
+        "terms": site.terms.order_by("-valid_from"),
+        "stated_zone": bool(latest and latest.grid_zone),
+        "rate": carbon_rate(site, now=now),
+        "hosts": site.hosts.prefetch_related("devices"),
+        "terms_form": terms_form if "terms-valid_from" in request.POST else _blank(site, latest, now),
+        "site_form": site_form if "site-name" in request.POST else SiteForm(instance=site, prefix="site"),
+        "administrator": administrator,
+        "currency": settings.GREENAI["currency"],
+    }
+    return render(request, "accounting/site.html", context)
+
+
+def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
+    """A new row that starts out as the terms before it."""
+    kept = ("grid_zone", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+    return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
+
+
+def _blank(site: Site, latest: SiteTerms | None, now) -> SiteTermsForm:  # type: ignore[no-untyped-def]
+    """The first terms hold from the site's first hour on, so that nothing stays DEFAULT; later ones from this hour."""
+    since = now if latest else site.created_at
+    initial = {"valid_from": since.replace(minute=0, second=0, microsecond=0)}
+    return SiteTermsForm(instance=_next_terms(site, latest), initial=initial, now=now, prefix="terms")
+
+
+def _save_site(request: HttpRequest, form: SiteForm) -> HttpResponse:
+    with transaction.atomic():
+        site = form.save()
+        audit(actor=request.user, action="site.changed", subject=site, changed=form.changed_data)
+    messages.success(request, "Saved.")
+    return redirect("site", site.pk)
+
+
+def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpResponse:
+    """Terms and the marks that make the ledger restate the touched hours, together or not at all."""
+    since = form.cleaned_data["valid_from"]
+    said = {name: value for name, value in form.cleaned_data.items() if name != "valid_from"}
+    with transaction.atomic():
+        SiteTerms.objects.update_or_create(site=site, valid_from=since, defaults=said)
+        mark_site(site, since=since, now=timezone.now())
+        audit(actor=request.user, action="site.terms", subject=site, since=since.isoformat(), **said)
+    messages.success(request, f"Saved. Hours of {site} since {timezone.localtime(since):%-d %b %Y %H:%M} are restated.")
+    return redirect("site", site.pk)
+
+
+@administrators_only
+@require_http_methods(["GET", "POST"])
+def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
+    """Place a host at a site."""
+    host = get_object_or_404(Host.objects.select_related("team", "site"), pk=host_id)
+    form = HostForm(request.POST or None, instance=host)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            form.save()
+            mark_devices(list(host.devices.values_list("pk", flat=True)), now=timezone.now())
+            audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
+        messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
+        return redirect("fleet")
+    crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
+    words = "Its energy is given the grid, PUE, water and price of that site, for all its hours."
+    context = {
+        "title": f"Place {host.name}",
+        "form": form,
+        "crumbs": crumbs,
+        "lead": words,
+        "cancel_url": reverse("fleet"),
+    }
+    return render(request, "accounting/form_page.html", context)
+
+
+@login_required
+@require_GET
+def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
+    now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
+    device = _visible_device(request, device_id)
+    view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], only=device_id)
+    context = {
+        "title": device.key,
+        "crumbs": [("Fleet", reverse("fleet")), (device.host.name, ""), (device.key, "")],
+        "device": device,
+        "live": view.devices[0] if view.devices else None,
+        "totals": totals(visibility, period.start, period.end, device_id=device.pk),
+        "lines": jobs.heaviest_jobs(visibility, period.start, period.end, limit=10, device_id=device.pk),
+        "conflicts": SampleConflict.objects.filter(device=device)[:20],
+        "agents": device.host.agents.all(),
+        "metric": asked_metric(request),
+        "metric_links": links(request, "show", METRICS, asked_metric(request)),
+        "may_change": can_change(request.user, device.host.team),
+        **period_context(request, period),
+    }
+    return render(request, "accounting/device.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def device_edit(request: HttpRequest, device_id: int) -> HttpResponse:
+    device = _visible_device(request, device_id)
+    if not can_change(request.user, device.host.team):
+        raise Http404
+    form = DeviceForm(request.POST or None, instance=device)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            form.save()
+            mark_devices([device.pk], now=timezone.now())
+            audit(actor=request.user, action="device.changed", subject=device, changed=form.changed_data)
+        messages.success(request, "Saved. Its hours are restated.")
+        return redirect("device", device.pk)
+    crumbs = [("Fleet", reverse("fleet")), (device.key, reverse("device", args=[device.pk])), ("Edit", "")]
+    context = {"title": f"Edit {device.key}", "form": form, "crumbs": crumbs, "wide": True}
+    context["cancel_url"] = reverse("device", args=[device.pk])
+    return render(request, "accounting/form_page.html", context)
+
+
+@login_required
+@require_GET
+def device_power(request: HttpRequest, device_id: int) -> JsonResponse:
+    """The last hour of raw power."""
+    device, now_us = _visible_device(request, device_id), int(timezone.now().timestamp() * 1e6)
+    points = jobs.power_points(device.pk, now_us - 3_600_000_000, now_us)
+    lines = [jobs.PowerLine("Power", points)] if points else []
+    return JsonResponse(figures.power_figure(lines, zone=zone()))
+
+
+@login_required
+@require_GET
+def device_trend(request: HttpRequest, device_id: int) -> JsonResponse:
+    device, period, metric = _visible_device(request, device_id), asked_period(request), asked_metric(request)
+    found = trend(visible_to(request.user), period, by="team", metric=metric, device_id=device.pk)
+    currency = settings.GREENAI["currency"]
+    return JsonResponse(figures.trend_figure(found, period=period, metric=metric, currency=currency, zone=zone()))
+
+
+def _visible_device(request: HttpRequest, device_id: int) -> Device:
+    devices = visible_devices(visible_to(request.user)).select_related("host__team", "host__site")
+    return get_object_or_404(devices, pk=device_id)

@@ -22,9 +22,16 @@ def loss_words(loss_points: Range, metric: str) -> str:
     return f"{amount} (95 % interval of the loss {loss_points.low:+.2f} to {loss_points.high:+.2f})"
 
 
-def why_recommended(best: Judged, question: Question, saving: Saving, *, per: str, currency: str) -> str:
-    """Why this variant, what it should save, and how far that is known."""
-    return f"{best.reason} {saving_words(saving, per=per, currency=currency)}"
+def why_recommended(best: Judged, saving: Saving, *, per: str, currency: str, defaults: Sequence[str] = ()) -> str:
+    """Why this variant, what it should save, and how far that is known.
+
+    Args:
+        defaults: which of the rates behind the saving are stand-ins.
+    """
+    words = f"{best.reason} {saving_words(saving, per=per, currency=currency)}"
+    if defaults:
+        words += f" Nobody has said what holds at this site for {', '.join(defaults)}: a default was used."
+    return words
 
 
 def saving_words(saving: Saving, *, per: str, currency: str) -> str:

@@ -19,6 +19,7 @@ class Question:
 class Candidate:
     """One variant as it was measured beside the baseline in the same rounds."""
 
+    position: int  # of the variant within its experiment
     label: str
     goal_ratio: Range | None  # variant / baseline of what the goal asks for; None where it could not be measured
     quality: Range | None  # 0..1

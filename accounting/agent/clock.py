@@ -1,6 +1,7 @@
 """The three clocks the loop needs, in one place so that a test can turn them."""
 
 import time
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,9 +25,9 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def machine_boot_id(proc: Path = Path("/proc")) -> str | None:
-    """The kernel's name for this boot; None where the kernel gives none, and nothing can outlive the agent."""
+def machine_boot_id(proc: Path = Path("/proc")) -> str:
+    """The kernel's name for this boot. Where it has none, a new one each time: then no counter outlives the agent."""
     try:
         return (proc / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return None
+        return uuid.uuid4().hex

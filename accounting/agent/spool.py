@@ -8,7 +8,6 @@ two different samples. Whatever cannot be kept is counted in `dropped`.
 import json
 import secrets
 import sqlite3
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
@@ -20,7 +19,7 @@ from accounting.agent.wire import DeviceSample
 
 MAX_BYTES = 256 << 20
 MAX_AGE_S = 7 * 86_400.0
-MAX_PARKED = 10_000
+MAX_PARKED = 100_000
 DROP_STEP = 500
 COLUMNS = "id, stream_id, seq, spooled_at, body"
 
@@ -32,13 +31,6 @@ class Waiting:
     stream: str
     ids: tuple[int, ...]
     samples: tuple[DeviceSample, ...]
-
-    def halves(self) -> tuple["Waiting", "Waiting"]:
-        middle = len(self.ids) // 2
-        return (
-            Waiting(self.stream, self.ids[:middle], self.samples[:middle]),
-            Waiting(self.stream, self.ids[middle:], self.samples[middle:]),
-        )
 
 
 class Spool:
@@ -54,19 +46,19 @@ class Spool:
     ) -> None:
         """Args:
         folder: None, or one that cannot be written, keeps the queue in memory.
-        machine_boot: the kernel's name for this boot; None where counters cannot be carried over a restart.
+        machine_boot: the kernel's name for this boot; None goes on with the boot the spool knows.
         """
-        self._machine_boot = machine_boot or uuid.uuid4().hex
+        self._machine_boot = machine_boot
         self._max_bytes, self._max_age_s = max_bytes, max_age_s
         self._uncounted = 0  # dropped while the disk could not even take the count
         self._failure = ""
-        self._file = SpoolFile(folder)
-        self._begin()
+        self._folder = folder
+        self._file = self._open()
 
     @property
     def stream(self) -> str:
         """The boot_id of what this machine measures now: this boot, this spool, and how often counters broke."""
-        return f"{self._machine_boot}-{self._fact('tag')}-{self._fact('generation')}"
+        return "-".join(self._fact(name) for name in ("machine_boot", "tag", "generation"))
 
     @property
     def trouble(self) -> str:
@@ -99,10 +91,24 @@ class Spool:
     def newest(self, limit: int) -> Waiting | None:
         return self._waiting("ORDER BY sample.id DESC", limit)
 
-    def append(self, samples: Sequence[DeviceSample], *, now_s: float, marks: Mapping[str, CounterMark]) -> bool:
-        """Number and keep one tick's samples. False: the disk would not take them, and they count as dropped."""
+    def append(
+        self,
+        samples: Sequence[DeviceSample],
+        *,
+        now_s: float,
+        marks: Mapping[str, CounterMark],
+        new_stream: bool = False,
+    ) -> bool:
+        """Number and keep one tick's samples. False: the disk would not take them, and they count as dropped.
+
+        Args:
+            new_stream: counters may have started again, so these are not to be compared with what was before.
+        """
 
         def write() -> None:
+            if new_stream:
+                self._note(generation=str(int(self._fact("generation")) + 1), next_seq="1")
+                self._file.db.execute("DELETE FROM counter")
             seq = int(self._fact("next_seq"))
             self._insert(self.stream, [replace(s, seq=seq + n) for n, s in enumerate(samples)], now_s)
             self._note(next_seq=str(seq + len(samples)))
@@ -120,12 +126,6 @@ class Spool:
             self._make_room(now_s)
 
         return self._keep(write, len(samples))
-
-    def begin_generation(self) -> None:
-        """Begin a new stream: counters may have started again, so nothing after is compared with what was before."""
-        with self._file.transaction() as db:
-            self._note(generation=str(int(self._fact("generation")) + 1), next_seq="1")
-            db.execute("DELETE FROM counter")
 
     def acknowledge(self, waiting: Waiting, **facts: str) -> None:
         """The server has these samples; forget them, and remember `facts` for `status` to show."""
@@ -156,13 +156,26 @@ class Spool:
     def close(self) -> None:
         self._file.close()
 
-    def _begin(self) -> None:
+    def _open(self) -> SpoolFile:
+        file = SpoolFile(self._folder)
+        try:
+            self._begin(file)
+        except sqlite3.Error as error:
+            file.close()
+            file = SpoolFile(None)
+            file.trouble = f"{self._folder} takes nothing ({error}): samples wait in memory, lost with the agent"
+            self._begin(file)
+        return file
+
+    def _begin(self, file: SpoolFile) -> None:
         """A new spool gets a random tag, so that its numbers never meet those of a spool that was lost."""
         first = {"tag": secrets.token_hex(4), "generation": "0", "next_seq": "1", "dropped": "0", "machine_boot": ""}
-        with self._file.transaction() as db:
+        with file.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO fact VALUES (?, ?)", list(first.items()))
-            if self._fact("machine_boot") != self._machine_boot:
-                self._note(machine_boot=self._machine_boot, generation="0", next_seq="1")
+            known = file.rows("SELECT value FROM fact WHERE name = 'machine_boot'")[0][0]
+            if self._machine_boot and known != self._machine_boot:
+                new = {"machine_boot": self._machine_boot, "generation": "0", "next_seq": "1"}
+                db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(new.items()))
                 db.execute("DELETE FROM counter")
 
     def _keep(self, write: Callable[[], None], samples: int) -> bool:
@@ -179,8 +192,8 @@ class Spool:
             except sqlite3.Error as error:
                 self._failure = f"the spool takes nothing ({error}): samples are being dropped"
                 if is_damage(error):
-                    self._file.reopen()
-                    self._begin()
+                    self._file.close()
+                    self._file = self._open()
                 elif getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
                     break
         self._uncounted += samples

@@ -1,10 +1,11 @@
 """The SQLite file under the spool: opened, checked, set aside when damaged, written in whole transactions."""
 
+import fcntl
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BUSY_MS = 2_000
@@ -21,8 +22,43 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
+class SpoolBusy(RuntimeError):
+    """Another agent already measures into this spool."""
+
+
+@contextmanager
+def only_agent(folder: Path) -> Iterator[None]:
+    """Hold the spool's lock. Two agents on one host would count its devices twice.
+
+    Raises:
+        SpoolBusy: another agent holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "agent.lock").open("a")
+    except OSError:
+        yield  # a folder that cannot be written holds no spool either
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SpoolBusy(f"an agent already runs on {folder}: stop it, or give another --spool") from None
+        yield
+
+
+def agent_runs(folder: Path) -> bool:
+    """Whether an agent holds the spool's lock."""
+    with suppress(FileNotFoundError), (folder / "agent.lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class SpoolFile:
-    """One connection, shared by threads under `lock`. Without a usable folder it lives in memory; `trouble` says why."""
+    """One connection, shared by threads under `lock`. Without a usable folder, in memory; `trouble` says why."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -58,11 +94,6 @@ class SpoolFile:
         """What is in use; the file itself does not shrink."""
         pages, free, size = (self.number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * size
-
-    def reopen(self) -> None:
-        with self.lock:
-            self.db.close()
-            self.db = self._open()
 
     def close(self) -> None:
         with self.lock:

@@ -24,6 +24,7 @@ FACILITY_READINGS = ("pue", "cooling_power_w", "wue_l_per_kwh", "water_l", "grid
 LATER_FORBIDDEN = "lies in the future: set the host's clock"
 _LIST_KEYS = [f'"{name}"'.encode() for name in LISTS]
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BRACKETS_ALIKE = bytes.maketrans(b"{}", b"[]")
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _STEP = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _HIDDEN = re.compile("[\x7f-\x9f]")  # control characters that JSON lets stand unescaped
@@ -50,10 +51,9 @@ def parse(body: bytes, *, latest: datetime) -> tuple[CheckedBatch, list[ItemErro
     Raises:
         EnvelopeError: not JSON, nested too deep, too many items, an unknown schema, or parts of the wrong type.
     """
-    brackets = body.translate(None, _NOT_BRACKETS)
-    _refuse_depth(body, brackets)
+    _refuse_depth(body)
     batch = _decode_clean(body, latest)
-    if batch is not None and not _repeats_a_list(body, brackets, batch):
+    if batch is not None and not _repeats_a_list(body, batch):
         _refuse_size({name: getattr(batch, name) for name in LISTS})
         return batch, []
     return _decode_item_by_item(body, latest)
@@ -103,9 +103,9 @@ def _instants(batch: CheckedBatch) -> Iterator[list[datetime]]:
     )
 
 
-def _repeats_a_list(body: bytes, brackets: bytes, batch: CheckedBatch) -> bool:
+def _repeats_a_list(body: bytes, batch: CheckedBatch) -> bool:
     """Whether a list may have been given twice, of which the decoder kept the last only."""
-    if brackets.count(b"[") <= sum(bool(getattr(batch, name)) for name in LISTS):
+    if body.count(b"[") <= sum(bool(getattr(batch, name)) for name in LISTS):
         return False  # no more lists than were read
     return any(body.count(key) > 1 for key in _LIST_KEYS)
 
@@ -114,7 +114,7 @@ def _decode_item_by_item(body: bytes, latest: datetime) -> tuple[CheckedBatch, l
     raw = _read_object(body)
     if raw.get("schema", wire.SCHEMA_VERSION) != wire.SCHEMA_VERSION or isinstance(raw.get("schema"), bool):
         raise EnvelopeError("unknown_schema", f"schema {shown(raw['schema'])}: this server reads {wire.SCHEMA_VERSION}")
-    lists = {name: raw.get(name) or [] for name in LISTS}
+    lists = {name: [] if raw.get(name) is None else raw[name] for name in LISTS}
     for name, items in lists.items():
         if not isinstance(items, list):
             raise EnvelopeError("bad_envelope", f"{name} is {shown(items)}, not a list")
@@ -226,10 +226,11 @@ def _refuse_size(lists: dict[str, list[Any]]) -> None:
         )
 
 
-def _refuse_depth(body: bytes, brackets: bytes) -> None:
-    """Nesting is bounded before any parser sees it: cheaply, by folding innermost pairs of brackets away."""
+def _refuse_depth(body: bytes) -> None:
+    """Nesting is bounded before any parser sees it: cheaply, by folding the innermost pairs of brackets away."""
+    brackets = body.translate(_BRACKETS_ALIKE, _NOT_BRACKETS)
     for _ in range(MAX_DEPTH):
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
     depth = 0

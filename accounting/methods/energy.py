@@ -153,7 +153,7 @@ def _pieces(
     step_us = series.at_us[i + 1] - begin_us
     slope = (series.power_w[i + 1] - series.power_w[i]) / step_us
     middle_us = (from_us - begin_us) + length_us / 2
-    linear_j = (series.power_w[i] + slope * middle_us) * (length_us / US_PER_S)
+    linear_j = np.maximum(series.power_w[i] + slope * middle_us, 0.0) * (length_us / US_PER_S)
     even_j = between.energy_j[i] * (length_us / step_us)
     counts = between.covered[i] & (length_us > 0)
     energy_j = np.where(counts, np.where(between.by_counter[i], even_j, linear_j), 0.0)
@@ -171,6 +171,7 @@ def _pieces(
 def _sum_slices(values: NDArray[_Number], first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[_Number]:
     """Sum values[first:last] for each pair; the sum of a slice does not depend on what lies around it."""
     nothing = values.dtype.type(0)
+    first = np.minimum(first, values.size)
     bounds = np.column_stack((first, np.maximum(first, last))).ravel()
     sums = np.add.reduceat(np.append(values, nothing), bounds)[::2]
     return np.where(last > first, sums, nothing)

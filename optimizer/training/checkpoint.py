@@ -1,5 +1,6 @@
 """A model as one safetensors file, and back: no pickle, so that opening a file never runs code."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -52,6 +53,18 @@ def place(tensors: dict[str, Tensor], model: nn.Module) -> None:
             owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=wanted[name].requires_grad)
         else:
             owner._buffers[leaf] = tensor
+
+
+def fresh_copy(model: nn.Module) -> nn.Module:
+    """A deep copy without the original's hooks.
+
+    `copy.deepcopy` copies forward hooks too, and a copied hook writes into whatever the original's hook captured.
+    """
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
+            hooks.clear()
+    return copied
 
 
 def on_meta(build, *arguments) -> nn.Module:

@@ -11,6 +11,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -49,7 +50,15 @@ class Workload(ABC):
     batches: Sequence[Batch]  # one pass of work, the same for every variant
     units_per_batch: int
     singles: Sequence[Batch]  # one unit each: what latency is timed on
-    model: nn.Module  # the unchanged model: fp32, eval mode
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The unchanged model, fp32, in eval mode. One object: whoever changes a model copies it first."""
+        return self.pretrained()
+
+    @abstractmethod
+    def pretrained(self) -> nn.Module:
+        """A new object with the same weights every time."""
 
     @abstractmethod
     def skeleton(self) -> nn.Module:

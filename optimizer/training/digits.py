@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -56,8 +55,7 @@ class DigitsClassifier(Workload):
         self.batches = list(self._held_out[0].split(BATCH))[:8]
         self.singles = list(self._held_out[0][:50].split(1))
 
-    @cached_property
-    def model(self) -> nn.Module:
+    def pretrained(self) -> nn.Module:
         if not self._file.exists():
             self._write(self._trained())
         return self.load(self._file)

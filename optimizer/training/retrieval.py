@@ -1,7 +1,6 @@
 """Retrieval with MiniLM: from the first line of a docstring, find the rest of the same docstring among all others."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -38,8 +37,7 @@ class MinilmRetrieval(Workload):
         self.batches = [minilm.tokenize(timed[i : i + BATCH]) for i in range(0, len(timed), BATCH)]
         self.singles = [minilm.tokenize([text]) for text in timed[::2]]
 
-    @cached_property
-    def model(self) -> nn.Module:
+    def pretrained(self) -> nn.Module:
         return minilm.SentenceEncoder(minilm.pretrained_encoder()).eval()
 
     def skeleton(self) -> nn.Module:

@@ -1,7 +1,6 @@
 """Fine-tuning MiniLM to tell from a docstring which standard-library package it belongs to."""
 
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -64,8 +63,7 @@ class MinilmTopics(TrainingWorkload):
         self.batches = sorted(self._train, key=lambda batch: -batch[0][0].shape[1])[:2]
         self.singles = self.batches * 2
 
-    @cached_property
-    def model(self) -> nn.Module:
+    def pretrained(self) -> nn.Module:
         seed_everything(SEED)
         return TopicClassifier(minilm.pretrained_encoder()).eval()
 

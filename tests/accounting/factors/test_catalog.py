@@ -1,0 +1,101 @@
+"""Every packaged number can be traced, and every fallback shows."""
+
+from datetime import date
+
+import pytest
+
+from accounting.factors import lookup
+from accounting.factors.catalog import Catalog, FactorDataError, Row, load_packaged
+from accounting.methods.records import Factor, Range, Status
+
+CATALOG = load_packaged()
+ROWS = list(CATALOG)
+LARGE_GRIDS = "AU BE BR CA CH CL CN DE DK ES FI FR GB ID IE IN IT JP KR MX NL NO PL PT RU SA SE SG TR TW US ZA"
+
+
+class TestPackagedRows:
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.factor.id)
+    def test_carries_its_provenance(self, row: Row) -> None:
+        factor = row.factor
+        assert all((factor.id, factor.unit, factor.source, factor.licence, row.page, row.quantity, row.key, row.note))
+        assert factor.url.startswith(("https://", "docs/")) and factor.year and factor.year >= 2000
+        assert 0 <= factor.value.low <= factor.value.mid <= factor.value.high
+        assert row.valid_from <= date(factor.year, 1, 1) and (row.valid_to is None or row.valid_from < row.valid_to)
+
+    def test_ids_stand_once(self) -> None:
+        assert len({row.factor.id for row in ROWS}) == len(ROWS)
+
+    @pytest.mark.parametrize("zone", LARGE_GRIDS.split(" "))
+    def test_knows_the_large_grids(self, zone: str) -> None:
+        assert lookup.grid_intensity(CATALOG, zone).status is Status.MODELLED
+
+    def test_knows_every_us_state(self) -> None:
+        assert sum(zone.startswith("US-") for zone in CATALOG.keys("grid_intensity")) == 51  # with DC
+
+    def test_yearly_means_span_the_hours_of_a_year(self) -> None:
+        spread = CATALOG.get("tolerance", "year_to_hour").value
+        for row in ROWS:
+            if row.quantity == "grid_intensity" and row.key != lookup.WORLD:
+                mid = row.factor.value.mid
+                assert row.factor.value.low == pytest.approx(mid * spread.low, abs=0.02)
+                assert row.factor.value.high == pytest.approx(mid * spread.high, abs=0.02)
+
+    def test_egrid_is_converted_from_pounds_per_megawatt_hour(self) -> None:
+        # Alabama 713.976 lb/MWh x 0.45359237 kg/lb = 323.85 g/kWh
+        assert lookup.grid_intensity(CATALOG, "US-AL").value.mid == pytest.approx(323.85, abs=0.01)
+
+
+class TestLookup:
+    def test_an_unknown_part_of_a_country_takes_the_country_more_widely_and_says_so(self) -> None:
+        country, part = (lookup.grid_intensity(CATALOG, zone) for zone in ("FR", "fr-idf"))
+        assert part.value.mid == country.value.mid and part.status is Status.DEFAULT
+        assert part.value.low < country.value.low and part.value.high > country.value.high
+        assert part.id == f"{country.id}@unknown-part:FR-IDF"
+
+    @pytest.mark.parametrize("zone", ["", "ZZ", "nowhere"])
+    def test_an_unknown_place_takes_the_world_as_a_default(self, zone: str) -> None:
+        factor = lookup.grid_intensity(CATALOG, zone)
+        assert factor.status is Status.DEFAULT and factor.id.startswith("intensity:world")
+        assert factor.value.high > 5 * factor.value.low  # wide: nothing is known of the place
+
+    def test_memory_is_made_by_the_gibibyte(self) -> None:
+        got = lookup.embodied(CATALOG, kind="memory", model="", memory_bytes=64 << 30)
+        assert got.unit == "kg" and got.value.mid == pytest.approx(64 * 1.39)
+
+    @pytest.mark.parametrize(
+        ("kind", "model", "key"),
+        [
+            ("gpu", "NVIDIA H100 80GB HBM3", "gpu/h100"),
+            ("gpu", "NVIDIA A100-SXM4-40GB", "gpu/a100"),
+            ("gpu", "RTX A1000", "gpu"),
+            ("cpu", "H100", "cpu"),
+            ("memory", "", "other"),
+            ("toaster", "", "other"),
+        ],
+    )
+    def test_finds_the_model_else_the_kind(self, kind: str, model: str, key: str) -> None:
+        got = lookup.embodied(CATALOG, kind=kind, model=model, memory_bytes=None)
+        assert got == CATALOG.get("embodied", key)
+
+    def test_a_model_is_less_certain_than_a_sensor_and_a_sensor_than_a_meter(self) -> None:
+        def width(metered: bool, measured: bool) -> float:
+            value = lookup.reading_tolerance(CATALOG, metered=metered, kind="gpu", measured=measured).value
+            return value.high - value.low
+
+        assert width(True, True) < width(False, True) < width(False, False)
+
+    def test_a_currency_without_a_known_price_says_so(self) -> None:
+        factor = lookup.price(CATALOG, "JPY")
+        assert factor.id == "price:unknown:JPY" and factor.status is Status.DEFAULT and factor.unit == "JPY/kWh"
+
+
+class TestCatalog:
+    def test_refuses_the_same_fact_twice(self) -> None:
+        factor = Factor("x", Range.exact(1.0), "1", Status.DEFAULT, "s")
+        row = Row(factor, "pue", "default", "p", date(2024, 1, 1), None, "n")
+        with pytest.raises(FactorDataError, match="stands twice"):
+            Catalog([row, row])
+
+    def test_names_what_is_missing(self) -> None:
+        with pytest.raises(FactorDataError, match="no factor pue for 'moon'"):
+            CATALOG.get("pue", "moon")

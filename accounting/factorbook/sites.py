@@ -88,7 +88,7 @@ def _held_mean(values: Sequence[tuple[int, float]], start_us: int, end_us: int) 
     max_age_us = _max_age_us()
     nexts = [at for at, _ in values[1:]] + [end_us]
     held_us, weighted = 0, 0.0
-    for (at_us, value), next_us in zip(values, nexts, strict=True):
+    for (at_us, value), next_us in zip(values, nexts, strict=False):
         held = min(next_us, at_us + max_age_us, end_us) - max(at_us, start_us)
         if held > 0:
             held_us += held

@@ -147,7 +147,7 @@ def _write(
         evidence="modelled" if energy is None or energy.status != "MEASURED" else "measured",
         per=per,
         alternatives=[
-            {"label": other.candidate.label, "qualifies": other.qualifies, "reason": why_it_lost(other, best, question)}
+            {"label": other.candidate.label, "qualifies": other.qualifies, "reason": why_it_lost(other, best)}
             for other in others
         ],
         one_off_kwh=experiment.energy_j / J_PER_KWH * rates.pue.mid,

@@ -59,7 +59,7 @@ def why_nothing_qualifies(judged: Sequence[Judged], question: Question) -> str:
     return "\n".join([asked, *(f"{one.candidate.label}: {one.reason}" for one in judged)])
 
 
-def why_it_lost(other: Judged, best: Judged, question: Question) -> str:
+def why_it_lost(other: Judged, best: Judged) -> str:
     """Why a candidate was not chosen; for one that qualifies, how far it stands behind the best."""
     if not other.qualifies:
         return other.reason

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from accounting.methods.records import Range
 from accounting.reports.display import show
 from accounting.reports.tables import Column, Table
 from optimizer.models import Comparison, Experiment, Measurement, Recommendation, Variant
@@ -112,15 +111,15 @@ def quality_energy_figure(experiment: Experiment) -> dict[str, Any]:
 
 def advice_line(row: Recommendation) -> dict[str, object]:
     """What `partials/advice.html` shows of a recommendation."""
-    energy = Range(row.energy_saving_kwh_low, row.energy_saving_kwh, row.energy_saving_kwh_high)
-    shown = show("energy_kwh", energy.mid, energy.low, energy.high)
+    shown = show("energy_kwh", row.energy_saving_kwh, row.energy_saving_kwh_low, row.energy_saving_kwh_high)
+    saves = row.energy_saving_kwh_low > 0  # an interval that reaches zero proves no saving
     return {
         "title": row.title,
         "url": reverse("recommendation", args=[row.pk]),
         "status": row.evidence.upper(),
-        "evidence": "",
-        "saving": f"{shown.mid} {shown.unit} per {row.per}",
-        "interval": f"{shown.low} to {shown.high} {shown.unit}",
+        "evidence": row.evidence,
+        "saving": f"{shown.mid} {shown.unit} less / {row.per}" if saves else "",
+        "interval": f"{shown.low} to {shown.high} {shown.unit}" if saves else "",
         "reason": row.reason,
     }
 

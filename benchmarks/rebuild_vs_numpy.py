@@ -34,6 +34,8 @@ def main() -> None:
         django.setup()
         from django.db import connection
 
+        if connection.vendor == "sqlite":  # a file, as in production, not memory
+            connection.settings_dict["TEST"]["NAME"] = str(Path(folder) / "bench.sqlite3")
         kept = connection.creation.create_test_db(verbosity=0, serialize=False)
         try:
             measure()

@@ -98,6 +98,7 @@ def candidate_of(variant: Variant, goal: str) -> Candidate:
         position=variant.position,
         label=variant.label,
         goal_ratio=Range(ratio.ratio_low, ratio.ratio, ratio.ratio_high) if ratio else None,
+        goal_verdict=ratio.verdict if ratio else "",
         quality=_measured(quality) if quality else None,
         quality_loss_points=negated(_difference(loss).scaled(POINTS)) if loss else None,
         failure=variant.failure,

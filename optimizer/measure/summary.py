@@ -104,7 +104,13 @@ class _Summary:
         self._by_round("cpu_s_per_unit", cpu, MEASURED, "processor time of the process, all threads")
         self._latency()
         self._memory()
-        self._exact("size_bytes", {p: float(b.size_bytes) for p, b in transcript.built.items()}, "saved safetensors file")
-        states = {p: b.facts["optimizer_state_bytes"] for p, b in transcript.built.items() if "optimizer_state_bytes" in b.facts}
+        self._exact(
+            "size_bytes", {p: float(b.size_bytes) for p, b in transcript.built.items()}, "saved safetensors file"
+        )
+        states = {
+            p: b.facts["optimizer_state_bytes"]
+            for p, b in transcript.built.items()
+            if "optimizer_state_bytes" in b.facts
+        }
         self._exact("optimizer_state_bytes", states, "AdamW's two moments")
         self._quality()

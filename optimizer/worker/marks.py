@@ -47,9 +47,7 @@ class Mark:
         job = JobInfo(
             job=self.job, name=self.name, kind=self.kind, model=self.model, team=self.team, project=self.project
         )
-        hold = JobMark(
-            job=self.job, started_at=self.started_at, ended_at=self.ended_at, host=self.host, team=self.team
-        )
+        hold = JobMark(job=self.job, started_at=self.started_at, ended_at=self.ended_at, host=self.host, team=self.team)
         return TelemetryBatch(jobs=[job], job_marks=[hold])
 
 
@@ -58,7 +56,7 @@ class Marker:
 
     def __init__(self, mark: Mark, *, post: Post | None, journal: Path) -> None:
         """`post` None: nowhere to post to, which is said and does no harm. `journal` is a file of this mark's own."""
-        self.problem = "" if post else "its energy is not marked in the ledger: no GREENAI_TOKEN_FILE is set"
+        self.problem = "" if post else "Its energy is not marked in the ledger: no GREENAI_TOKEN_FILE is set"
         self._mark, self._post, self._journal = mark, post, journal
         self._noted_s = 0.0
         self._waiting: queue.Queue[Mark | None] = queue.Queue()
@@ -96,12 +94,13 @@ class Marker:
     def _deliver(self) -> None:
         assert self._post is not None
         while (mark := self._waiting.get()) is not None:
-            self.problem = f"its energy is not marked in the ledger yet: no answer from the server about {mark.job}"
+            self.problem = f"Its energy is not marked in the ledger yet: no answer from the server about {mark.job}"
             wait_s = RETRY_FIRST_S
-            while self.problem := refusal(self._post(mark.batch())):
+            while problem := refusal(self._post(mark.batch())):
                 if self._give_up.wait(wait_s) or not self._waiting.empty():
                     break  # the newer mark says everything this one does
                 wait_s = min(wait_s * 2, RETRY_MOST_S)
+            self.problem = problem
             if not self.problem and mark.ended_at:
                 self._journal.unlink(missing_ok=True)
 
@@ -136,6 +135,6 @@ def send_left_over(folder: Path, *, post: Post | None) -> None:
 def refusal(outcome: Outcome) -> str:
     """Why a mark was not taken, for people; empty when it was."""
     if outcome.kind != Kind.DELIVERED or outcome.reply is None:
-        return f"its energy is not marked in the ledger: {outcome.detail or outcome.kind.value}"
+        return f"Its energy is not marked in the ledger: {outcome.detail or outcome.kind.value}"
     errors = [error for error in outcome.reply.errors if error.list in ("job_marks", "jobs")]
-    return f"its energy is not marked in the ledger: {errors[0].detail}" if errors else ""
+    return f"Its energy is not marked in the ledger: {errors[0].detail}" if errors else ""

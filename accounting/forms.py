@@ -69,8 +69,9 @@ class SiteTermsForm(forms.ModelForm):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        zones = [zone for zone in catalog().keys("grid_intensity") if zone != "world"]
-        self.fields["grid_zone"].choices = [("", "Not stated"), *((zone, zone) for zone in sorted(zones))]
+        rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
+        zones = sorted((f"{row.page} ({row.key})", row.key) for row in rows)  # the page names the place
+        self.fields["grid_zone"].choices = [("", "Not stated"), *((key, words) for words, key in zones)]
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
 

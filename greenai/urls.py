@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("live", home.home_live, name="home-live"),
     path("trend.json", home.home_trend, name="home-trend"),
     path("", include("accounting.urls")),
+    path("", include("optimizer.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),

@@ -22,9 +22,16 @@ def loss_words(loss_points: Range, metric: str) -> str:
     return f"{amount} (95 % interval of the loss {loss_points.low:+.2f} to {loss_points.high:+.2f})"
 
 
-def why_recommended(best: Judged, question: Question, saving: Saving, *, per: str, currency: str) -> str:
-    """Why this variant, what it should save, and how far that is known."""
-    return f"{best.reason} {saving_words(saving, per=per, currency=currency)}"
+def why_recommended(best: Judged, saving: Saving, *, per: str, currency: str, defaults: Sequence[str] = ()) -> str:
+    """Why this variant, what it should save, and how far that is known.
+
+    Args:
+        defaults: which of the rates behind the saving are stand-ins.
+    """
+    words = f"{best.reason} {saving_words(saving, per=per, currency=currency)}"
+    if defaults:
+        words += f" Nobody has said what holds at this site for {', '.join(defaults)}: a default was used."
+    return words
 
 
 def saving_words(saving: Saving, *, per: str, currency: str) -> str:
@@ -52,7 +59,7 @@ def why_nothing_qualifies(judged: Sequence[Judged], question: Question) -> str:
     return "\n".join([asked, *(f"{one.candidate.label}: {one.reason}" for one in judged)])
 
 
-def why_it_lost(other: Judged, best: Judged, question: Question) -> str:
+def why_it_lost(other: Judged, best: Judged) -> str:
     """Why a candidate was not chosen; for one that qualifies, how far it stands behind the best."""
     if not other.qualifies:
         return other.reason

@@ -19,8 +19,10 @@ class Question:
 class Candidate:
     """One variant as it was measured beside the baseline in the same rounds."""
 
+    position: int  # of the variant within its experiment
     label: str
     goal_ratio: Range | None  # variant / baseline of what the goal asks for; None where it could not be measured
+    goal_verdict: str  # "lower", "higher" or "no_difference", corrected for the number of variants compared
     quality: Range | None  # 0..1
     quality_loss_points: Range | None  # baseline minus variant, percentage points; negative is a gain
     failure: str = ""  # why it could not be built or measured

@@ -96,13 +96,16 @@ def report(lease: Lease, progress: Progress, *, now: datetime) -> bool:
     return _extend(lease, now, **asdict(progress))
 
 
-def finish(lease: Lease, *, now: datetime) -> None:
+def finish(lease: Lease, *, now: datetime, remarks: str = "") -> None:
     """Close as finished. Call it first in the transaction that writes the measurements: the row is then locked.
+
+    Args:
+        remarks: what a person should know of this run, beside its outcome.
 
     Raises:
         LeaseLost: it is no longer this worker's; roll back.
     """
-    _close(lease, State.FINISHED, now, step="Done", percent=100.0)
+    _close(lease, State.FINISHED, now, step="Done", percent=100.0, explanation=remarks)
 
 
 def fail(lease: Lease, *, reason: str, now: datetime) -> None:

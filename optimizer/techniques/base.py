@@ -1,13 +1,12 @@
 """What a technique is: data that pages and plans can read without torch, and the contract of the code beside it.
 
 A technique is a folder here with two modules. `spec.py` holds `SPEC`, a `TechniqueSpec`, and imports no torch.
-`apply.py` holds the mathematics and exports four functions:
+`apply.py` holds the mathematics and exports three functions:
 
     apply(model, workload, parameters, *, progress) -> nn.Module
         A new model; `model` stays as it was. Kind "inference": the model to serve. Kind "training": the model to train,
-        where `requires_grad` says which parameters are trained; the workload's own loop trains it.
-    learning_rate(workload, parameters) -> float
-        Kind "training" only: what its trained parameters want. Full fine-tuning uses the workload's own.
+        where `requires_grad` says which parameters are trained; the workload's own loop trains it, at the technique's
+        parameter `learning_rate` where it has one.
     save(model, path) -> None
         One safetensors file: all that this variant adds to what every variant shares.
     load(path, workload, parameters) -> nn.Module
@@ -67,6 +66,7 @@ class Suggestion:
 
     label: str
     parameters: Mapping[str, Setting]
+    workloads: tuple[str, ...] = ()  # built-in workloads it makes sense for; empty: every one of the technique's kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,10 @@ class TechniqueSpec:
     parameters: tuple[Parameter, ...]
     suggestions: tuple[Suggestion, ...]
 
-    def variants(self, workload_kind: str) -> tuple[Suggestion, ...]:
-        """What to try on a workload of this kind; empty when the technique is for the other kind."""
-        return self.suggestions if workload_kind == self.kind else ()
+    def variants(self, workload_kind: str, builtin: str = "") -> tuple[Suggestion, ...]:
+        """What to try on a workload of this kind (and built-in key); empty when the technique is for the other kind."""
+        fitting = (s for s in self.suggestions if not s.workloads or builtin in s.workloads)
+        return tuple(fitting) if workload_kind == self.kind else ()
 
     def complete(self, parameters: Mapping[str, object]) -> dict[str, Setting]:
         """These parameters checked, with defaults for the rest.

@@ -1,9 +1,9 @@
 """Run one command without network, credentials or a way to outlive its parent. Standard library only; Linux.
 
-    python -I confine.py '{"parent": 4711, "hide": ["/srv/greenai/var"], …}' program argument…
+    python -I confine.py '{"parent": 4711, "hide": ["/srv/greenai/var"], "keep": […]}' program argument…
 
-The process stays as a guard over the program: it leads the process group, and when the worker dies, however it dies, the
-kernel sends it SIGTERM and it kills the whole group. The first line on stdout says what the kernel granted.
+The process stays as a guard over the program: it leads the process group, and when the worker dies, however it dies,
+the kernel sends it SIGTERM and it kills the whole group. The first line on stdout says what the kernel granted.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ def main(limits: dict[str, Any], argv: list[str]) -> int:
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != limits["parent"]:  # it died before the line above
         return 1
-    granted = {"event": "confined", "network": _cut_network(), "files": _hide(limits["hide"])}
+    granted = {"event": "confined", "network": _cut_network(), "files": _hide(limits["hide"], limits["keep"])}
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _limit()
     print(json.dumps(granted), flush=True)
@@ -65,21 +65,32 @@ def _cut_network() -> str:
     return "none"
 
 
-def _hide(paths: list[str]) -> str:
-    """Cover the product's own files: "hidden", or why they can be read."""
+def _hide(paths: list[str], kept: list[str]) -> str:
+    """Cover the product's own files but for the kept folders: "hidden", or why they can be read."""
     if not paths:
         return "hidden"
-    if libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+    if not _mount(b"none", b"/", None, MS_REC | MS_PRIVATE):
         return f"readable: the kernel refused a private mount ({os.strerror(ctypes.get_errno())})"
+    open_ones = {path: os.open(path, os.O_PATH) for path in kept}  # reachable by number once they are covered
     for path in filter(os.path.exists, paths):
-        target = os.fsencode(path)
-        if os.path.isdir(path):
-            failed = libc.mount(b"tmpfs", target, b"tmpfs", 0, b"size=64k")
-        else:
-            failed = libc.mount(b"/dev/null", target, None, MS_BIND, None)
-        if failed:
+        is_folder = os.path.isdir(path)
+        covered = (
+            _mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, b"size=64k")
+            if is_folder
+            else _mount(b"/dev/null", os.fsencode(path), None, MS_BIND)
+        )
+        if not covered:
             return f"readable: {path} could not be covered ({os.strerror(ctypes.get_errno())})"
+    for path, number in open_ones.items():
+        os.makedirs(path, exist_ok=True)
+        if not _mount(b"/proc/self/fd/%d" % number, os.fsencode(path), None, MS_BIND):
+            raise OSError(ctypes.get_errno(), f"{path} could not be kept: {os.strerror(ctypes.get_errno())}")
+        os.close(number)
     return "hidden"
+
+
+def _mount(source: bytes, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None) -> bool:
+    return bool(libc.mount(source, target, kind, flags, data) == 0)
 
 
 def _limit() -> None:

@@ -14,45 +14,45 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 CONFINE = Path(__file__).with_name("confine.py")
 KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
         "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # fmt: skip
 MAX_LINE_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 2000
-ENDED = object()
+FOLDER_PREFIX = "greenai-child-"
 
 
 @dataclass
 class Child:
-    """A confined process and the events it prints, one JSON object a line. Use it as a context manager."""
+    """A confined process and the lines it prints. Use `confined` to make one."""
 
     process: subprocess.Popen[bytes]
     folder: Path  # its own: working directory, HOME and TMPDIR; gone when the context ends
-    _events: "queue.Queue[object]" = field(default_factory=queue.Queue)
+    granted: dict[str, str] = field(default_factory=dict)  # what the kernel granted, once the child has begun
+    _lines: "queue.Queue[tuple[bytes, int] | None]" = field(default_factory=queue.Queue)
 
-    def events(self, *, every_s: float) -> Iterator[dict[str, Any] | None]:
-        """What the child says, as it says it, with a None at least every `every_s`; ends with its standard output."""
+    def lines(self, *, every_s: float) -> Iterator[tuple[bytes, int] | None]:
+        """(line, monotonic ns when it came), with a None at least every `every_s`; ends with its standard output."""
         while True:
             try:
-                event = self._events.get(timeout=every_s)
+                said = self._lines.get(timeout=every_s)
             except queue.Empty:
                 yield None
                 continue
-            if event is ENDED:
+            if said is None:
                 return
-            yield event  # type: ignore[misc]
+            yield said
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Write one JSON line to the child's standard input; a child that is gone reads nothing, and that is fine."""
-        with contextlib.suppress(BrokenPipeError):
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-            self.process.stdin.flush()
+    def give(self, text: str) -> None:
+        """All of the child's standard input. A child that is gone reads nothing, and its end says why."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
+            stdin.write(text.encode())
 
     def exit_words(self) -> str:
         """How it ended, for people, with the last lines of its standard error."""
@@ -70,24 +70,27 @@ class Child:
     def _listen(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as stdout:
+            first = stdout.readline(MAX_LINE_BYTES)
+            with contextlib.suppress(ValueError):  # it died before its first word
+                self.granted = {key: str(value) for key, value in json.loads(first).items()}
             while line := stdout.readline(MAX_LINE_BYTES):
-                with contextlib.suppress(ValueError):  # libraries print too; only whole JSON objects are events
-                    event = json.loads(line)
-                    if isinstance(event, dict) and "event" in event:
-                        self._events.put(event)
-        self._events.put(ENDED)
+                self._lines.put((line, time.monotonic_ns()))
+        self._lines.put(None)
 
 
 @contextlib.contextmanager
-def confined(argv: Sequence[str], *, import_from: Path, hide: Sequence[Path] = ()) -> Iterator[Child]:
+def confined(
+    argv: Sequence[str], *, import_from: Path, hide: Sequence[Path] = (), keep: Sequence[Path] = ()
+) -> Iterator[Child]:
     """Run `argv` confined, in a new folder; on leaving, whatever happened, the process group and the folder are gone.
 
     Args:
         import_from: where the child's Python finds our packages.
         hide: folders and files that must not be readable there: the data folder, token files.
+        keep: folders within the hidden ones that stay as they are.
     """
-    folder = Path(tempfile.mkdtemp(prefix="greenai-child-"))
-    limits = {"parent": os.getpid(), "hide": [str(path) for path in hide]}
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+    limits = {"parent": os.getpid(), "hide": [str(path) for path in hide], "keep": [str(path) for path in keep]}
     try:
         with (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
@@ -104,9 +107,17 @@ def confined(argv: Sequence[str], *, import_from: Path, hide: Sequence[Path] = (
             child.kill()
             listener.join(timeout=10)
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()  # type: ignore[union-attr]
+                child.process.stdin.close()  # type: ignore[union-attr]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_over() -> None:
+    """Remove the folders of children whose worker was killed: they could not remove their own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        worker = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if worker.isdecimal() and not Path(f"/proc/{worker}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def environment(folder: Path, import_from: Path) -> dict[str, str]:

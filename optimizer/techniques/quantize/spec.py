@@ -2,6 +2,9 @@
 
 from optimizer.techniques.base import Parameter, Suggestion, TechniqueSpec
 
+TEXT = ("minilm-retrieval",)  # models with embedding tables
+PLAIN = ("digits-classifier",)  # models without
+
 SPEC = TechniqueSpec(
     key="quantize",
     name="Int8 quantization",
@@ -11,7 +14,7 @@ SPEC = TechniqueSpec(
         "weight-only turns the weights back into floats first, which is faithful and often slower."
     ),
     kind="inference",
-    source="Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+    source="Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient Integer-Only Inference",
     url="https://arxiv.org/abs/1712.05877",
     parameters=(
         Parameter(
@@ -24,7 +27,8 @@ SPEC = TechniqueSpec(
     ),
     suggestions=(
         Suggestion("Dynamic int8", {"scheme": "dynamic", "embeddings": False}),
-        Suggestion("Dynamic int8, embeddings too", {"scheme": "dynamic", "embeddings": True}),
-        Suggestion("Weight-only int8, embeddings too", {"scheme": "weight_only", "embeddings": True}),
+        Suggestion("Dynamic int8, embeddings too", {"scheme": "dynamic", "embeddings": True}, TEXT),
+        Suggestion("Weight-only int8", {"scheme": "weight_only", "embeddings": False}, PLAIN),
+        Suggestion("Weight-only int8, embeddings too", {"scheme": "weight_only", "embeddings": True}, TEXT),
     ),
 )

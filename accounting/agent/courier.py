@@ -1,0 +1,175 @@
+"""Takes samples from the spool to the server: how many, which first, how often, and what to do with a refusal."""
+
+import logging
+import random
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from accounting.agent import VERSION
+from accounting.agent.clock import Clock, rfc3339
+from accounting.agent.post import Kind, Outcome
+from accounting.agent.spool import Spool, Waiting
+from accounting.agent.wire import AgentInfo, DeviceInfo, JobInfo, TelemetryBatch
+
+BATCH = 500
+POST_EVERY_S = 5.0  # while less than a full batch waits
+BACKLOG_PAUSE_S = 0.1  # between full batches, jittered, so that a returning fleet does not arrive as one
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 1.0, 60.0
+BARRED_S = 60.0
+LAST_FLUSH_S = 2.5
+
+log = logging.getLogger("greenai.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What an agent says of itself beside its samples; posted when it starts and whenever it changes."""
+
+    devices: tuple[DeviceInfo, ...] = ()
+    jobs: tuple[JobInfo, ...] = ()
+    sensors: dict[str, str] = field(default_factory=dict)
+
+
+def backoff_s(failures: int, *, chance: Callable[[], float]) -> float:
+    """Exponential with full jitter: anywhere between 0 and 1, 2, 4 … 60 seconds. `chance` gives 0..1."""
+    most_s: float = min(BACKOFF_FIRST_S * 2.0 ** min(failures, 10), BACKOFF_MOST_S)
+    return most_s * chance()
+
+
+class Courier:
+    """One attempt a `step`; the thread around it only waits. Samples leave the spool on a 200, never before."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        post: Callable[[TelemetryBatch], Outcome],
+        *,
+        agent_id: str,
+        host: str,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._spool, self._post, self._clock, self._chance = spool, post, clock, chance
+        self._agent_id, self._host = agent_id, host
+        self._announcement = Announcement()
+        self._announced: Announcement | None = None
+        self._limit, self._failures, self._not_before_s = BATCH, 0, 0.0
+        self._newest_next = False
+        self._complaint = ""
+        self.delivered = 0
+        self.wake = threading.Event()
+
+    def announce(self, announcement: Announcement) -> None:
+        self._announcement = announcement
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until told to stop, then once more what still waits, quickly."""
+        while not stop.is_set():
+            self.wake.wait(self.step())
+            self.wake.clear()
+        self.drain(deadline_s=LAST_FLUSH_S)
+
+    def step(self) -> float | None:
+        """Make one attempt if it is time. Returns how long there is nothing to do; None: until woken."""
+        early_s = self._not_before_s - self._clock.monotonic_s()
+        if early_s > 0:
+            return early_s
+        try:
+            waiting = self._choose()
+            if waiting is None and self._announced == self._announcement:
+                return None
+            self._attempt(waiting)
+        except sqlite3.Error as error:  # a full disk cannot even forget; what was delivered is recognised next time
+            self._complain(f"the spool cannot be worked: {error}")
+            self._back_off(None)
+        return max(self._not_before_s - self._clock.monotonic_s(), 0.0)
+
+    def drain(self, *, deadline_s: float) -> bool:
+        """Post whatever waits, without pauses, until a failure or the deadline. Returns whether all is delivered."""
+        end_s = self._clock.monotonic_s() + deadline_s
+        while self._clock.monotonic_s() < end_s:
+            self._not_before_s = 0.0
+            failures = self._failures
+            if self.step() is None:
+                return True
+            if self._failures > failures:
+                return False
+        return False
+
+    def _choose(self) -> Waiting | None:
+        """Oldest first; while more than one batch waits, every other one is the newest, so that live stays live."""
+        self._newest_next = not self._newest_next and self._spool.holds(self._limit + 1)
+        return self._spool.newest(self._limit) if self._newest_next else self._spool.oldest(self._limit)
+
+    def _attempt(self, waiting: Waiting | None) -> None:
+        announcement = self._announcement
+        outcome = self._post(self._batch(waiting, announcement))
+        if outcome.kind is Kind.DELIVERED:
+            self._settle(waiting, outcome)
+            self._announced = announcement
+        elif waiting and outcome.kind is Kind.TOO_LARGE and len(waiting.ids) > 1:
+            self._limit = max(len(waiting.ids) // 2, 1)
+            self._complain(f"{outcome.detail}: {self._limit} samples at once from now on")
+        elif waiting and outcome.kind in (Kind.TOO_LARGE, Kind.REFUSED):
+            self._spool.park(waiting, outcome.detail)
+            self._complain(f"{outcome.detail}: parked, `flush --parked` sends it again")
+            self._pace(waiting)
+        else:
+            self._complain(outcome.detail)
+            self._spool.note(last_error=outcome.detail, last_error_at=rfc3339(self._clock.now()))
+            self._back_off(outcome)
+
+    def _batch(self, waiting: Waiting | None, announcement: Announcement) -> TelemetryBatch:
+        fresh = self._announced is None or self._announced.devices != announcement.devices
+        return TelemetryBatch(
+            agent=AgentInfo(
+                id=self._agent_id,
+                host=self._host,
+                boot_id=waiting.stream if waiting else self._spool.stream,
+                version=VERSION,
+                sent_at=rfc3339(self._clock.now()),
+                dropped=self._spool.dropped,
+                sensors=announcement.sensors,
+            ),
+            devices=list(announcement.devices) if fresh else [],
+            jobs=list(announcement.jobs)
+            if self._announced is None or announcement.jobs != self._announced.jobs
+            else [],
+            device_samples=list(waiting.samples) if waiting else [],
+        )
+
+    def _settle(self, waiting: Waiting | None, outcome: Outcome) -> None:
+        facts = {"last_delivered_at": rfc3339(self._clock.now()), "last_error": ""}
+        if waiting:
+            self._spool.acknowledge(waiting, **facts)
+            self.delivered += len(waiting.ids)
+        if self._complaint or not self._announced:
+            log.info("delivering to the server; %d samples in this batch", len(waiting.ids) if waiting else 0)
+        self._failures, self._complaint = 0, ""
+        reply = outcome.reply
+        if reply and (reply.rejected or reply.conflicts):
+            first = f"; the first: {reply.errors[0].field} {reply.errors[0].detail}" if reply.errors else ""
+            log.warning("the server rejected %d and found %d in conflict%s", reply.rejected, reply.conflicts, first)
+        self._pace(waiting)
+
+    def _pace(self, waiting: Waiting | None) -> None:
+        behind = waiting is not None and self._spool.holds(self._limit)
+        pause_s = BACKLOG_PAUSE_S * self._chance() if behind else POST_EVERY_S
+        self._not_before_s = self._clock.monotonic_s() + pause_s
+
+    def _back_off(self, outcome: Outcome | None) -> None:
+        self._failures += 1
+        if outcome and outcome.kind is Kind.BARRED:
+            wait_s = BARRED_S * (0.5 + self._chance() / 2)
+        else:
+            wait_s = backoff_s(self._failures - 1, chance=self._chance)
+        least_s = (outcome.retry_after_s if outcome else None) or 0.0
+        self._not_before_s = self._clock.monotonic_s() + max(wait_s, least_s)
+
+    def _complain(self, what: str) -> None:
+        """Say it once, until something else is wrong or all is well again."""
+        if what != self._complaint:
+            self._complaint = what
+            log.warning("%s", what)

@@ -1,0 +1,138 @@
+"""Which hours of which device the ledger must make again.
+
+A sample reaches from the reading before it to the reading after it, of its own source and of any: the energy, or the
+hole, between them changes. A short reach is marked hour by hour, and so is time in service gained. Of a long one only
+the hours that the ledger has made or is about to make: the ledger finds the rest of a hole and of time in service by
+itself. The same goes for marks, facility samples, another description and another project.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import astuple, replace
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+
+import numpy as np
+from django.db import connection
+from django.db.models import Q
+
+from accounting.ingest.columns import SampleColumns
+from accounting.ingest.jobs import Span
+from accounting.methods.units import US_PER_HOUR
+from accounting.models import DeviceSample, DirtyHour, Job, LedgerHour
+
+RUN_GAP_US = US_PER_HOUR  # samples of a batch further apart are looked at as runs of their own
+# Behind a reading of another source, a source's own last reading is sought no further back than this.
+OWN_SOURCE_US = 24 * US_PER_HOUR
+SHORT_HOURS = 48
+RUNS_A_QUERY = 500
+SPANS_A_QUERY = 50
+MOST_HOURS = 500_000  # device-hours one batch may restate: more would hold everyone up
+
+DeviceHour = tuple[int, datetime]
+
+
+class TooWide(ValueError):
+    """The batch reaches over more device-hours than one transaction should."""
+
+
+def hours_of_samples(changed: SampleColumns) -> set[DeviceHour]:
+    """The device-hours that new samples touch; asked after they were written. One query for 500 runs of samples."""
+    if not len(changed):
+        return set()
+    at = zip(changed.device_id.tolist(), (changed.measured_at_us // US_PER_HOUR).tolist(), strict=True)
+    return {(device_id, _hour(hour)) for device_id, hour in set(at)} | hours_to_make(_reaches(changed))
+
+
+def hours_to_make(spans: Iterable[Span]) -> set[DeviceHour]:
+    """Every hour of short spans; of long ones those to restate."""
+    hours: set[DeviceHour] = set()
+    long = []
+    for span in spans:
+        first, last = span.start_us // US_PER_HOUR, span.end_us // US_PER_HOUR
+        if last - first < SHORT_HOURS:
+            hours |= {(span.device_id, _hour(hour)) for hour in range(first, last + 1)}
+        else:
+            long.append(span)
+    return hours | hours_to_restate(long)
+
+
+def hours_to_restate(spans: Iterable[Span]) -> set[DeviceHour]:
+    """The hours of the spans that the ledger has rows of, or has yet to make. Two queries for 50 distinct spans."""
+    device_ids = defaultdict(set)
+    for span in merged(spans):
+        device_ids[span.start_us // US_PER_HOUR, span.end_us // US_PER_HOUR].add(span.device_id)
+    within = [Q(device__in=ids, hour__range=(_hour(a), _hour(b))) for (a, b), ids in sorted(device_ids.items())]
+    hours: set[DeviceHour] = set()
+    for start in range(0, len(within), SPANS_A_QUERY):
+        either = reduce(or_, within[start : start + SPANS_A_QUERY])
+        for made in (LedgerHour, DirtyHour):
+            hours.update(made.objects.filter(either).order_by().values_list("device_id", "hour"))
+            _refuse_too_many(len(hours))
+    return hours
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same device time in as few spans as can be."""
+    joined: list[Span] = []
+    for span in sorted(spans, key=astuple):
+        if joined and joined[-1].device_id == span.device_id and span.start_us <= joined[-1].end_us:
+            joined[-1] = replace(joined[-1], end_us=max(joined[-1].end_us, span.end_us))
+        else:
+            joined.append(span)
+    return joined
+
+
+def hours_of_jobs(jobs: Iterable[Job]) -> set[DeviceHour]:
+    """The hours that carry these jobs."""
+    job_ids = [job.pk for job in jobs]
+    if not job_ids:
+        return set()
+    return set(LedgerHour.objects.filter(job__in=job_ids).order_by().values_list("device_id", "hour"))
+
+
+def _reaches(changed: SampleColumns) -> list[Span]:
+    """For each run of samples of one device and source, from the reading before its first to the one after its last."""
+    order = np.lexsort((changed.measured_at_us, changed.source, changed.device_id))
+    device_id, source, at = (c[order] for c in (changed.device_id, changed.source, changed.measured_at_us))
+    breaks = (np.diff(device_id) != 0) | (np.diff(source) != 0) | (np.diff(at) > RUN_GAP_US)
+    first, last = np.flatnonzero(np.append(True, breaks)), np.flatnonzero(np.append(breaks, True))
+    runs = list(zip(*(c.tolist() for c in (device_id[first], source[first], at[first], at[last])), strict=True))
+    spans = []
+    for start in range(0, len(runs), RUNS_A_QUERY):
+        some = runs[start : start + RUNS_A_QUERY]
+        for (device, _, first_us, last_us), neighbours in zip(some, _neighbours(some), strict=True):
+            ends = [first_us, last_us, *(n for n in neighbours if n is not None)]
+            spans.append(Span(device, min(ends), max(ends)))
+    return spans
+
+
+def _neighbours(runs: list[tuple[int, int, int, int]]) -> list[tuple[int | None, ...]]:
+    """Of each run (device, source, first, last): the reading before and after, of any source and of its own.
+
+    Whole numbers only, so they stand in the text. Each of the four is one step in the primary key's index, or a walk
+    over other sources' readings of at most OWN_SOURCE_US.
+    """
+    table = DeviceSample._meta.db_table
+    values = ",".join(f"({n},{d},{s},{f},{e})" for n, (d, s, f, e) in enumerate(runs))
+    of_device = f"FROM {table} WHERE device_id = run.column2 AND measured_at_us"
+    own = "AND source = run.column3 AND measured_at_us"
+    with connection.cursor() as cursor:
+        cursor.execute(f"""
+            SELECT (SELECT max(measured_at_us) {of_device} < run.column4),
+                   (SELECT max(measured_at_us) {of_device} < run.column4 {own} >= run.column4 - {OWN_SOURCE_US}),
+                   (SELECT min(measured_at_us) {of_device} > run.column5),
+                   (SELECT min(measured_at_us) {of_device} > run.column5 {own} <= run.column5 + {OWN_SOURCE_US})
+            FROM (VALUES {values}) AS run ORDER BY run.column1
+        """)
+        return cursor.fetchall()
+
+
+def _refuse_too_many(hours: int) -> None:
+    if hours > MOST_HOURS:
+        raise TooWide(f"reaches over {hours} device-hours, {MOST_HOURS} at most: post fewer devices or times at once")
+
+
+def _hour(hours_since_1970: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours_since_1970)

@@ -1,0 +1,108 @@
+"""Hosts, devices and agents of a batch: found by name within what the token speaks for, registered when first heard of.
+
+A site's token speaks for the site's hosts that no team claims, a team's token for the team's own; so a name can never
+reach another team's machine. A device that a sample names before anyone described it is of kind "other".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounting.ingest.shapes import CheckedBatch
+from accounting.models import Agent, ApiToken, Device, Host
+
+DESCRIBED = ("kind", "model", "tdp_w", "memory_bytes")
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What the names of one batch stand for."""
+
+    host_ids: dict[str, int]
+    devices: dict[tuple[int, str], Device]  # every device of those hosts, by host and key
+    own_host: str | None  # the agent's: what an item without a host means
+    agent: Agent | None = None
+    redescribed: list[Device] = field(default_factory=list)  # known before, and now said to be something else
+
+    def device(self, host: str | None, key: str) -> Device:
+        return self.devices[self.host_ids[host or self.own_host or ""], key]
+
+    def devices_of(self, host: str | None) -> list[Device]:
+        host_id = self.host_ids[host or self.own_host or ""]
+        return [device for (held_by, _), device in sorted(self.devices.items()) if held_by == host_id]
+
+
+def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
+    """Find or make every host and device the batch names. Items without any host must have been taken out before."""
+    own_host = batch.agent.host if batch.agent is not None else None
+    named = {(s.host or own_host, s.device) for s in batch.device_samples}
+    named |= {(item.host or own_host, item.device) for item in (*batch.devices, *batch.job_marks)}
+    hosts = {host for host, _ in named} | ({own_host} if own_host is not None else set())
+    host_ids = _hosts(hosts, token)
+    fleet = Fleet(host_ids, _devices(host_ids.values()), own_host)
+    _add_devices({(host_ids[host], key) for host, key in named if key is not None}, fleet, now)
+    _describe(batch, fleet)
+    if batch.agent is not None:
+        fleet.agent = _agent(batch.agent, host_ids[batch.agent.host], now)
+    return fleet
+
+
+def _hosts(names: set[str], token: ApiToken) -> dict[str, int]:
+    mine = (
+        Host.objects.filter(site=token.site_id, team=None)
+        if token.team_id is None
+        else Host.objects.filter(team=token.team_id)
+    )
+    found = dict(mine.filter(name__in=names).order_by().values_list("name", "pk"))
+    if missing := names - found.keys():
+        new = [Host(name=name, site_id=token.site_id, team_id=token.team_id) for name in sorted(missing)]
+        Host.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
+        found |= dict(mine.filter(name__in=missing).order_by().values_list("name", "pk"))
+    return found
+
+
+def _devices(host_ids: Iterable[int]) -> dict[tuple[int, str], Device]:
+    return {(d.host_id, d.key): d for d in Device.objects.filter(host__in=list(host_ids)).order_by()}
+
+
+def _add_devices(named: set[tuple[int, str]], fleet: Fleet, now: datetime) -> None:
+    missing = sorted(named - fleet.devices.keys())
+    if missing:
+        new = [Device(host_id=host_id, key=key, acquired_at=now) for host_id, key in missing]
+        Device.objects.bulk_create(new, ignore_conflicts=True)
+        fleet.devices |= _devices({host_id for host_id, _ in missing})
+
+
+def _describe(batch: CheckedBatch, fleet: Fleet) -> None:
+    """Take over what a sensor says of its device. What it leaves empty stays as it was."""
+    for item in batch.devices:
+        device = fleet.device(item.host, item.device)
+        said = {name: getattr(item, name) for name in DESCRIBED if getattr(item, name) not in (None, "")}
+        changed = {name: value for name, value in said.items() if getattr(device, name) != value}
+        if not changed:
+            continue
+        for name, value in changed.items():
+            setattr(device, name, value)
+        device.save(update_fields=list(changed))
+        fleet.redescribed.append(device)
+
+
+def _agent(said: Any, host_id: int, now: datetime) -> Agent:
+    """Note that the agent spoke, and what it says of itself."""
+    agent = Agent.objects.filter(host_id=host_id, key=said.id).first()
+    if agent is None:
+        agent, _ = Agent.objects.get_or_create(
+            host_id=host_id, key=said.id, defaults={"first_seen_at": now, "last_seen_at": now}
+        )
+    news = {
+        "last_seen_at": max(agent.last_seen_at, now),
+        "version": said.version,
+        "boot_id": said.boot_id,
+        "dropped_total": max(agent.dropped_total, said.dropped),
+        "sensors": said.sensors,
+    }
+    if said.sent_at is not None:
+        news["clock_offset_s"] = (said.sent_at - now) / timedelta(seconds=1)
+    Agent.objects.filter(pk=agent.pk).update(**news)
+    return agent

@@ -1,0 +1,158 @@
+"""Jobs and the marks that say which device they held.
+
+Whose job a name means: under a team's token, the team's. Under a site's token, the team that the item or the batch's
+`jobs` list names; else that of the job which last marked one of the site's devices under that name; else nobody's.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounting.agent.wire import ItemError
+from accounting.ingest.admit import Admitted
+from accounting.ingest.columns import NO_JOB, microsecond
+from accounting.ingest.fleet import Fleet
+from accounting.models import ApiToken, Job, JobMark, Project
+
+JobKey = tuple[int | None, str]  # team, name
+MarkKey = tuple[int, int, int]  # job, device, start
+
+
+@dataclass(slots=True)
+class Jobs:
+    """What the job names of one batch stand for."""
+
+    team_ids: dict[str, int]  # by slug
+    owners: dict[str, int | None]  # team by job name, where an item does not name one
+    by_key: dict[JobKey, Job] = field(default_factory=dict)
+    moved: list[Job] = field(default_factory=list)  # known before, and now of another project
+
+    def key(self, name: str, team: str | None = None) -> JobKey:
+        return (self.team_ids[team] if team is not None else self.owners[name]), name
+
+    def ids_of(self, names: list[str | None]) -> list[int]:
+        ids = {name: NO_JOB if name is None else self.by_key[self.key(name)].pk for name in set(names)}
+        return [ids[name] for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A device's time in which what the ledger says may have changed."""
+
+    device_id: int
+    start_us: int
+    end_us: int
+
+
+def register_jobs(admitted: Admitted, *, token: ApiToken) -> Jobs:
+    """Find or make every job the batch names, and take over what its `jobs` list says."""
+    batch = admitted.batch
+    items = (*batch.jobs, *batch.job_marks)
+    names = {item.job for item in items} | ({sample.job for sample in batch.device_samples} - {None})
+    jobs = Jobs(admitted.team_ids, _owners(names, items, admitted.team_ids, token))
+    if not names:
+        return jobs
+    _find_or_make(jobs, {jobs.key(name) for name in names} | {jobs.key(item.job, item.team) for item in items})
+    for item in sorted(batch.jobs, key=lambda item: item.job):
+        _describe(jobs, jobs.by_key[jobs.key(item.job, item.team)], item)
+    return jobs
+
+
+def keep_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs, *, now_us: int) -> tuple[list[Span], list[ItemError]]:
+    """Open marks and close them; the spans that changed hands, and marks that had nothing to hold.
+
+    A mark without a device holds every device of its host that is known by now. An end that was posted stays when the
+    mark is posted again without one.
+    """
+    wanted, errors = _wanted_marks(admitted, fleet, jobs)
+    standing = _standing_marks(wanted)
+    spans, rows = [], []
+    for key, end_us in sorted(wanted.items()):
+        job_id, device_id, start_us = key
+        if key not in standing:
+            spans.append(Span(device_id, start_us, now_us if end_us is None else end_us))
+        elif end_us in (None, standing[key]):
+            continue
+        else:
+            ends = (end_us, now_us if standing[key] is None else standing[key])
+            spans.append(Span(device_id, min(ends), max(ends)))
+        rows.append(JobMark(job_id=job_id, device_id=device_id, started_at_us=start_us, ended_at_us=end_us))
+    JobMark.objects.bulk_create(
+        rows,
+        500,
+        update_conflicts=True,
+        update_fields=["ended_at_us"],
+        unique_fields=["job", "device", "started_at_us"],
+    )
+    return spans, errors
+
+
+def _owners(
+    names: set[str], items: tuple[Any, ...], team_ids: dict[str, int], token: ApiToken
+) -> dict[str, int | None]:
+    if token.team_id is not None:
+        return dict.fromkeys(names, token.team_id)
+    said = {item.job: team_ids[item.team] for item in items if item.team is not None}
+    unsaid = names - said.keys()
+    marked: dict[str, int | None] = {}
+    if unsaid:
+        marks = JobMark.objects.filter(job__key__in=unsaid, device__host__site=token.site_id, device__host__team=None)
+        marked = dict(marks.order_by("started_at_us").values_list("job__key", "job__team"))
+    return dict.fromkeys(names) | marked | said
+
+
+def _find_or_make(jobs: Jobs, keys: set[JobKey]) -> None:
+    def find(wanted: set[JobKey]) -> dict[JobKey, Job]:
+        named = Job.objects.filter(key__in={name for _, name in wanted}).order_by()
+        return {(job.team_id, job.key): job for job in named if (job.team_id, job.key) in wanted}
+
+    jobs.by_key = find(keys)
+    if missing := keys - jobs.by_key.keys():
+        new = [
+            Job(team_id=team_id, key=name) for team_id, name in sorted(missing, key=lambda key: (key[0] or 0, key[1]))
+        ]
+        Job.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
+        jobs.by_key |= find(missing)
+
+
+def _describe(jobs: Jobs, job: Job, said: Any) -> None:
+    """Take over what is said; what is left empty stays as it was."""
+    news = {name: getattr(said, name) for name in ("name", "kind", "model", "started_at", "ended_at")}
+    if said.project is not None:
+        project, _ = Project.objects.get_or_create(
+            team_id=job.team_id, slug=said.project, defaults={"name": said.project}
+        )
+        news["project_id"] = project.pk
+    changed = {name: value for name, value in news.items() if value not in (None, "", getattr(job, name))}
+    if changed:
+        Job.objects.filter(pk=job.pk).update(**changed)
+        for name, value in changed.items():
+            setattr(job, name, value)
+    if "project_id" in changed:
+        jobs.moved.append(job)
+
+
+def _wanted_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs) -> tuple[dict[MarkKey, int | None], list[ItemError]]:
+    wanted: dict[MarkKey, int | None] = {}
+    errors = []
+    for item, position in zip(admitted.batch.job_marks, admitted.positions["job_marks"], strict=True):
+        held = fleet.devices_of(item.host) if item.device is None else [fleet.device(item.host, item.device)]
+        if not held:
+            host = item.host or fleet.own_host
+            detail = f"host {host!r} has no devices yet: describe them under `devices` first"
+            errors.append(ItemError("job_marks", position, "device", "no_devices", detail))
+        job = jobs.by_key[jobs.key(item.job, item.team)]
+        end_us = None if item.ended_at is None else microsecond(item.ended_at)
+        for device in held:
+            key = (job.pk, device.pk, microsecond(item.started_at))
+            wanted[key] = wanted.get(key) if end_us is None else end_us
+    return wanted, errors
+
+
+def _standing_marks(wanted: dict[MarkKey, int | None]) -> dict[MarkKey, int | None]:
+    if not wanted:
+        return {}
+    job_ids, device_ids, starts = (set(part) for part in zip(*wanted, strict=True))
+    marks = JobMark.objects.filter(
+        job__in=job_ids, device__in=device_ids, started_at_us__range=(min(starts), max(starts))
+    )
+    return {(m.job_id, m.device_id, m.started_at_us): m.ended_at_us for m in marks}

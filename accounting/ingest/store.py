@@ -1,0 +1,144 @@
+"""A checked batch into the database, in one transaction: the only writer of samples, jobs, marks, hosts and devices.
+
+Read `_store` downwards: who may post what, what the names stand for, the samples, the marks, the hours they stale.
+Every batch takes its locks in this order and each table's rows in the order of their keys, so that batches wait for
+each other but never in a circle.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+
+from accounting.agent import wire
+from accounting.agent.wire import ItemError, TelemetryReply
+from accounting.ingest.admit import Admitted, admit
+from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
+from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
+from accounting.ingest.facility import KeptFacility, keep_facility
+from accounting.ingest.fleet import Fleet, register
+from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
+from accounting.ingest.samples import keep, set_aside
+from accounting.ingest.shapes import CheckedBatch
+from accounting.ingest.streams import with_taken
+from accounting.ingest.validate import check
+from accounting.methods.units import US_PER_S
+from accounting.models import AgentStream, ApiToken, Device, DirtyHour
+
+
+def latest_accepted(now: datetime) -> datetime:
+    """The last instant that does not lie in the future: agents' clocks are granted some error."""
+    return now + timedelta(seconds=settings.GREENAI["future_limit_s"])
+
+
+def store(
+    batch: CheckedBatch | wire.TelemetryBatch, *, token: ApiToken, now: datetime, errors: Iterable[ItemError] = ()
+) -> TelemetryReply:
+    """Store what is new, set aside what contradicts, and say what became of every item.
+
+    Args:
+        batch: as `validate.parse` gave it; a batch made in Python is checked first.
+        errors: what `validate.parse` found.
+
+    Raises:
+        EnvelopeError: a batch made in Python cannot be read.
+        TooWide: it reaches over too many device-hours; nothing was stored.
+    """
+    if isinstance(batch, wire.TelemetryBatch):
+        batch, found = check(batch, latest=latest_accepted(now))
+        errors = [*errors, *found]
+    with transaction.atomic():
+        return _store(admit(batch, token=token, errors=errors), token, now)
+
+
+def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
+    batch, now_us = admitted.batch, microsecond(now)
+    fleet = register(batch, token=token, now=now)
+    jobs = register_jobs(admitted, token=token)
+    stream = _lock_stream(fleet, batch)
+    taken = stream.taken if stream is not None else []
+
+    samples = _columns(batch, fleet, jobs)
+    kept = keep(samples, taken=taken, epoch=_epoch(batch, token), received_at_us=now_us, now=now)
+    facility = KeptFacility()
+    if batch.facility_samples:
+        facility = keep_facility(batch.facility_samples, token.site, taken=taken, now=now)
+    conflicts = [*kept.conflicts, *facility.conflicts]
+    set_aside(conflicts)
+    if stream is not None:
+        _take(stream, samples, batch)
+
+    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
+    gained = _lower_acquired(kept.changed, fleet)
+    spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
+    spans += _spans_of_facility(facility, token)
+    hours = hours_of_samples(kept.changed) | hours_to_make(gained) | hours_to_restate(spans)
+    DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
+
+    errors = [*admitted.errors, *mark_errors]
+    duplicates = kept.duplicates + facility.duplicates
+    accepted = len(kept.changed) + len(facility.changed_us)
+    return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+
+
+def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:
+    named = [(sample.host, sample.device) for sample in batch.device_samples]
+    ids = {name: fleet.device(*name).pk for name in set(named)}
+    job_ids = jobs.ids_of([sample.job for sample in batch.device_samples])
+    return columns(batch.device_samples, [ids[name] for name in named], job_ids)
+
+
+def _epoch(batch: CheckedBatch, token: ApiToken) -> int:
+    """A number for the poster's boot. Without an agent nothing is known of boots; the token stands in."""
+    agent = batch.agent
+    boot = f"token {token.pk}" if agent is None else f"{agent.host}\n{agent.id}\n{agent.boot_id}"
+    return int.from_bytes(blake2b(boot.encode(), digest_size=8).digest(), signed=True)
+
+
+def _lock_stream(fleet: Fleet, batch: CheckedBatch) -> AgentStream | None:
+    """The numbers this agent has used since its boot, held until commit: two copies of a batch take turns."""
+    if fleet.agent is None or batch.agent is None:
+        return None
+    mine = AgentStream.objects.select_for_update().filter(agent=fleet.agent, boot_id=batch.agent.boot_id).order_by()
+    stream = mine.first()
+    if stream is None:
+        new = AgentStream(agent=fleet.agent, boot_id=batch.agent.boot_id)
+        AgentStream.objects.bulk_create([new], ignore_conflicts=True)
+        stream = mine.get()
+    return stream
+
+
+def _take(stream: AgentStream, samples: SampleColumns, batch: CheckedBatch) -> None:
+    of_facility = [sample.seq for sample in batch.facility_samples if sample.seq is not None]
+    numbers = np.append(samples.seq[samples.seq != NO_SEQ], of_facility).astype(np.int64)
+    taken = with_taken(stream.taken, numbers)
+    if taken != stream.taken:
+        AgentStream.objects.filter(pk=stream.pk).update(taken=taken)
+
+
+def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
+    """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
+    gained = []
+    known = {device.pk: device for device in fleet.devices.values()}
+    firsts = np.unique(changed.device_id, return_index=True)[1]  # rows are sorted by device, then time
+    for device_id, first_us in zip(
+        *(c[firsts].tolist() for c in (changed.device_id, changed.measured_at_us)), strict=True
+    ):
+        acquired_us = microsecond(known[device_id].acquired_at)
+        if first_us < acquired_us:
+            first = EPOCH + timedelta(microseconds=first_us)
+            Device.objects.filter(pk=device_id, acquired_at__gt=first).update(acquired_at=first)
+            gained.append(Span(device_id, first_us, acquired_us))
+    return gained
+
+
+def _spans_of_facility(facility: KeptFacility, token: ApiToken) -> list[Span]:
+    """All the site's devices, as long as a reading holds."""
+    if not facility.changed_us:
+        return []
+    holds_us = round(settings.GREENAI["facility_max_age_s"] * US_PER_S)
+    device_ids = Device.objects.filter(host__site=token.site_id).order_by().values_list("pk", flat=True)
+    return [Span(device_id, at, at + holds_us) for device_id in device_ids for at in facility.changed_us]

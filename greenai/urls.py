@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("trend.json", home.home_trend, name="home-trend"),
     path("", include("accounting.urls")),
     path("", include("optimizer.urls")),
+    path("", include("accounting.api.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),

@@ -14,25 +14,15 @@ Ratios of energy and processor time are medians over rounds of (variant / baseli
 follow `optimizer.measure.intervals`: a comparison's hold together over all variants.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from optimizer.measure import quality
 from optimizer.measure.energy import MeterLog
 from optimizer.measure.intervals import (
-    FAMILY_CONFIDENCE,
-    Interval,
     confidence_for,
-    fewest_rounds,
-    median_interval,
-    paired_quantiles,
-    quantile_interval,
 )
-from optimizer.measure.latency import P50, P95
-from optimizer.measure.memory import RESOLUTION
 from optimizer.measure.protocol import Transcript
 
 MEASURED = "MEASURED"

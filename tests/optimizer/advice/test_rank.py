@@ -1,5 +1,3 @@
-import pytest
-
 from accounting.methods.records import Range
 from optimizer.advice.explain import why_it_lost, why_nothing_qualifies
 from optimizer.advice.rank import judge, rank

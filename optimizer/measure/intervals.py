@@ -2,8 +2,8 @@
 
 Two rules against false findings. Over m variants each interval is drawn at 1 - 0.05/m (Bonferroni), so that all of an
 experiment's intervals for one quantity hold together with 95 %, and the best of them may be named. And n rounds cannot
-carry a confidence above 1 - 2/2^n (the widest interval a median has, its smallest to largest reading): with fewer rounds
-than that takes, no difference is ever called.
+carry a confidence above 1 - 2/2^n, that of the widest interval a median has, from its smallest to its largest reading:
+with fewer rounds than that takes, no difference is ever called.
 """
 
 import math
@@ -55,14 +55,14 @@ def resampled(
 def median_interval(readings: Sequence[float], *, confidence: float, rng: np.random.Generator) -> Interval:
     """The median of readings, one a round."""
     values = np.asarray(readings, dtype=np.float64)
-    low, high = resampled(
-        len(values), lambda draws: np.median(values[draws], axis=1), confidence=confidence, rng=rng
-    )
+    low, high = resampled(len(values), lambda draws: np.median(values[draws], axis=1), confidence=confidence, rng=rng)
     mid = float(np.median(values))
     return Interval(min(low, mid), mid, max(high, mid))
 
 
-def quantile_interval(rounds: Sequence[Sequence[float]], q: float, *, confidence: float, rng: np.random.Generator) -> Interval:
+def quantile_interval(
+    rounds: Sequence[Sequence[float]], q: float, *, confidence: float, rng: np.random.Generator
+) -> Interval:
     """The q-quantile of all readings together, resampling whole rounds: readings of one round share its conditions."""
     values = np.asarray(rounds, dtype=np.float64)  # (rounds, readings)
     low, high = resampled(len(values), lambda draws: _pooled(values, draws, q), confidence=confidence, rng=rng)

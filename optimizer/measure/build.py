@@ -41,6 +41,7 @@ class Recipe:
         spec = registry.technique(planned.technique)
         if spec.kind != workload.kind:
             raise WrongKind(f"{spec.name} is for {spec.kind}, {workload.key} is {workload.kind}")
+        registry.code_of(spec.key)  # imported now: its time and energy are no cost of making this variant
         return cls(planned.position, spec.key, spec.complete(planned.parameters))
 
     @property

@@ -1,10 +1,15 @@
 """The Celery app. Working modules never import it: tasks live in each app's tasks.py."""
 
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenai.settings")
+
+# Celery warns root because pickled messages could run code; ours are JSON only (CELERY_ACCEPT_CONTENT).
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("greenai")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -118,7 +118,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 # Celery: the database is the truth, a message only a nudge; so JSON only, nothing kept in the broker that matters.
 REDIS_URL = env.str("REDIS_URL", "")
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
 if REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 else:
@@ -210,17 +210,17 @@ CELERY_BEAT_SCHEDULE = {
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }
 
-# Logs: one line an event on stdout; GREENAI_LOG=json for machines
+# Logs: one line an event on stdout; GREENAI_LOG=json for machines, which also want the time and everything attached
+_json_logs = env.str("GREENAI_LOG", "text") == "json"
 _log_renderer = (
     structlog.processors.JSONRenderer()
-    if env.str("GREENAI_LOG", "text") == "json"
-    else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, timestamp_key="")
+    if _json_logs
+    else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
 )
 _log_steps = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    *([structlog.stdlib.ExtraAdder(), structlog.processors.TimeStamper(fmt="iso", utc=True)] if _json_logs else []),
 ]
 structlog.configure(
     processors=[*_log_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -240,4 +240,8 @@ LOGGING = {
     },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     "root": {"handlers": ["stdout"], "level": env.str("GREENAI_LOG_LEVEL", "INFO")},
+    "loggers": {  # a line for each of beat's nudges would drown the rest
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }

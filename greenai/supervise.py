@@ -105,16 +105,14 @@ class Supervisor:
             self._start(child)
 
     def _stop_all(self) -> None:
-        running = [child for child in reversed(self.children) if child.process and child.process.poll() is None]
-        for child in running:
+        """One after another, the last started first: who posts to the web server ends before it does."""
+        for child in reversed(self.children):
+            if child.process is None or child.process.poll() is not None:
+                continue
             self.say(child.name, "stopping")
-            assert child.process is not None
             child.process.terminate()
-        deadline = time.monotonic() + STOP_GRACE_S
-        for child in running:
-            assert child.process is not None
             try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
+                child.process.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
                 self.say(child.name, f"did not stop within {STOP_GRACE_S:.0f} s: killed")
                 os.killpg(child.process.pid, signal.SIGKILL)

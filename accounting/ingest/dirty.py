@@ -1,9 +1,9 @@
 """Which hours of which device the ledger must make again.
 
-Two kinds. A sample reaches from the reading before it to the reading after it, of its own source and of any: the
-energy, or the hole, between them changes, however long it is, and rows may have to be made where there were none.
-Marks, facility samples, another description and another project only restate hours that the ledger has made or is
-about to make.
+A sample reaches from the reading before it to the reading after it, of its own source and of any: the energy, or the
+hole, between them changes. A short reach is marked hour by hour, and so is time in service gained. Of a long one only
+the hours that the ledger has made or is about to make: the ledger finds the rest of a hole and of time in service by
+itself. The same goes for marks, facility samples, another description and another project.
 """
 
 from collections import defaultdict
@@ -25,9 +25,10 @@ from accounting.models import DeviceSample, DirtyHour, Job, LedgerHour
 RUN_GAP_US = US_PER_HOUR  # samples of a batch further apart are looked at as runs of their own
 # Behind a reading of another source, a source's own last reading is sought no further back than this.
 OWN_SOURCE_US = 24 * US_PER_HOUR
+SHORT_HOURS = 48
 RUNS_A_QUERY = 500
 SPANS_A_QUERY = 50
-MOST_HOURS = 500_000  # device-hours one batch may stale: more would hold everyone up
+MOST_HOURS = 500_000  # device-hours one batch may restate: more would hold everyone up
 
 DeviceHour = tuple[int, datetime]
 
@@ -37,13 +38,24 @@ class TooWide(ValueError):
 
 
 def hours_of_samples(changed: SampleColumns) -> set[DeviceHour]:
-    """The device-hours that new samples touch. One query per 500 runs of samples; after the samples were written."""
-    return _hours(_reaches(changed)) if len(changed) else set()
+    """The device-hours that new samples touch; asked after they were written. One query for 500 runs of samples."""
+    if not len(changed):
+        return set()
+    at = zip(changed.device_id.tolist(), (changed.measured_at_us // US_PER_HOUR).tolist(), strict=True)
+    return {(device_id, _hour(hour)) for device_id, hour in set(at)} | hours_to_make(_reaches(changed))
 
 
-def hours_of_spans(spans: Iterable[Span]) -> set[DeviceHour]:
-    """Every hour of the spans, end included."""
-    return _hours(spans)
+def hours_to_make(spans: Iterable[Span]) -> set[DeviceHour]:
+    """Every hour of short spans; of long ones those to restate."""
+    hours: set[DeviceHour] = set()
+    long = []
+    for span in spans:
+        first, last = span.start_us // US_PER_HOUR, span.end_us // US_PER_HOUR
+        if last - first < SHORT_HOURS:
+            hours |= {(span.device_id, _hour(hour)) for hour in range(first, last + 1)}
+        else:
+            long.append(span)
+    return hours | hours_to_restate(long)
 
 
 def hours_to_restate(spans: Iterable[Span]) -> set[DeviceHour]:
@@ -115,12 +127,6 @@ def _neighbours(runs: list[tuple[int, int, int, int]]) -> list[tuple[int | None,
             FROM (VALUES {values}) AS run ORDER BY run.column1
         """)
         return cursor.fetchall()
-
-
-def _hours(spans: Iterable[Span]) -> set[DeviceHour]:
-    bounds = {(span.device_id, span.start_us // US_PER_HOUR, span.end_us // US_PER_HOUR) for span in spans}
-    _refuse_too_many(sum(last - first + 1 for _, first, last in bounds))
-    return {(device_id, _hour(hour)) for device_id, first, last in bounds for hour in range(first, last + 1)}
 
 
 def _refuse_too_many(hours: int) -> None:

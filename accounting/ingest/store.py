@@ -17,7 +17,7 @@ from accounting.agent import wire
 from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
-from accounting.ingest.dirty import DeviceHour, hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_restate
+from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
@@ -72,10 +72,11 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
         _take(stream, samples, batch)
 
     spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
-    hours = hours_of_samples(kept.changed) | _lower_acquired(kept.changed, fleet)
+    gained = _lower_acquired(kept.changed, fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
-    spans += _spans_of_facility(facility, token, now_us)
-    DirtyHour.objects.mark(hours | hours_to_restate(spans) | hours_of_jobs(jobs.moved), now=now)
+    spans += _spans_of_facility(facility, token)
+    hours = hours_of_samples(kept.changed) | hours_to_make(gained) | hours_to_restate(spans)
+    DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates
@@ -118,8 +119,8 @@ def _take(stream: AgentStream, samples: SampleColumns, batch: CheckedBatch) -> N
         AgentStream.objects.filter(pk=stream.pk).update(taken=taken)
 
 
-def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> set[DeviceHour]:
-    """A device was in service when it was read, however late the reading comes in. The hours it gains by that."""
+def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
+    """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
     gained = []
     known = {device.pk: device for device in fleet.devices.values()}
     firsts = np.unique(changed.device_id, return_index=True)[1]  # rows are sorted by device, then time
@@ -131,14 +132,13 @@ def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> set[DeviceHour]:
             first = EPOCH + timedelta(microseconds=first_us)
             Device.objects.filter(pk=device_id, acquired_at__gt=first).update(acquired_at=first)
             gained.append(Span(device_id, first_us, acquired_us))
-    return hours_of_spans(gained)
+    return gained
 
 
-def _spans_of_facility(facility: KeptFacility, token: ApiToken, now_us: int) -> list[Span]:
-    """All the site's devices, as long as a reading holds; before it too, since `water_l` counts from the one before."""
+def _spans_of_facility(facility: KeptFacility, token: ApiToken) -> list[Span]:
+    """All the site's devices, as long as a reading holds."""
     if not facility.changed_us:
         return []
     holds_us = round(settings.GREENAI["facility_max_age_s"] * US_PER_S)
     device_ids = Device.objects.filter(host__site=token.site_id).order_by().values_list("pk", flat=True)
-    bounds = {(at - holds_us, min(at + holds_us, max(now_us, at))) for at in facility.changed_us}
-    return [Span(device_id, start, end) for device_id in device_ids for start, end in bounds]
+    return [Span(device_id, at, at + holds_us) for device_id in device_ids for at in facility.changed_us]

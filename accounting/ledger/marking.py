@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from django.db.models import Q, Sum
 
@@ -41,24 +41,29 @@ def mark_in_service(*, now: datetime, since: datetime | None = None, limit: int 
 def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
     """Mark every hour from `since` that this site's devices have in the ledger. Returns how many."""
     of_site = LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site), hour__gte=hour_of(since))
-    return _mark(of_site.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+    return _mark(of_site.order_by().values_list("device_id", "hour").distinct(), now=now)
 
 
 def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:
     """Mark every hour that these devices have in the ledger: what they are, or where they stand, was corrected."""
     of_devices = LedgerHour.objects.filter(device_id__in=list(device_ids))
-    return _mark(of_devices.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
+    return _mark(of_devices.order_by().values_list("device_id", "hour").distinct(), now=now)
 
 
 def mark_everything(*, now: datetime) -> int:
     """Mark every device-hour with a ledger row, an energy row, a sample, or time in service. Returns how many marks."""
-    count = _mark(hours_with_samples(), now=now)
+    return _mark(chain(hours_with_samples(), _hours_with_rows(), _hours_in_service(now)), now=now)
+
+
+def _hours_with_rows() -> Iterator[tuple[int, datetime]]:
     for rows in (LedgerHour.objects, EnergyHour.objects):
-        count += _mark(rows.order_by().values_list("device_id", "hour").distinct().iterator(), now=now)
-    for device in Device.objects.filter(acquired_at__lte=now).iterator():
+        yield from rows.order_by().values_list("device_id", "hour").distinct()
+
+
+def _hours_in_service(now: datetime) -> Iterator[tuple[int, datetime]]:
+    for device in Device.objects.filter(acquired_at__lte=now):
         until = now if device.retired_at is None else min(now, device.retired_at)
-        count += _mark(((device.pk, hour) for hour in _hours(hour_of(device.acquired_at), until)), now=now)
-    return count
+        yield from ((device.pk, hour) for hour in _hours(hour_of(device.acquired_at), until))
 
 
 def _mark(device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from accounting.factorbook import catalog
 from accounting.factorbook.sites import site_factors
@@ -30,17 +30,20 @@ from accounting.models import Device, DirtyHour, EnergyHour
 
 __all__ = ["mark_in_service", "mark_site", "rebuild_dirty", "rebuild_everything"]
 
+ROUND = 1_000  # device-hours whose roll-ups are recomputed together
 CHUNK = 100  # device-hours in one transaction: well under a second of work, so that a poster never waits long
 _WHOLE_S = S_PER_HOUR - 1e-3
 
 
 def rebuild_dirty(*, now: datetime, limit: int = 10_000) -> int:
-    """Rebuild dirty device-hours, those marked first first, and return how many were done; 0: nothing is left to do.
+    """Rebuild dirty device-hours, oldest marks first, and return how many were done; 0: nothing is left to do.
 
-    Each chunk is a transaction of its own. Hours that another worker has in hand are left to it (PostgreSQL).
+    Each chunk is a transaction of its own, and a round of chunks ends with one for the roll-ups, which clears the
+    marks that have not been renewed since they were read. Whatever dies in between leaves its marks, so the work is
+    done again. Hours that another worker has in hand are left to it (PostgreSQL).
     """
     done = 0
-    while done < limit and (count := _rebuild_chunk(now=now, size=min(CHUNK, limit - done))):
+    while done < limit and (count := _rebuild_round(now=now, size=min(ROUND, limit - done))):
         done += count
     return done
 
@@ -54,20 +57,33 @@ def rebuild_everything(*, now: datetime) -> int:
     return done
 
 
-def _rebuild_chunk(*, now: datetime, size: int) -> int:
-    with transaction.atomic():
-        waiting = DirtyHour.objects.select_for_update(skip_locked=True).order_by("marked_at", "device_id", "hour")
-        dirty = list(waiting[:size])
-        if not dirty:
-            return 0
-        holes = _replace({(d.device_id, d.hour) for d in dirty}, now=now)
-        unchanged = Q(pk__in=())
-        for d in dirty:
-            unchanged |= Q(pk=d.pk, stamp=d.stamp)
-        DirtyHour.objects.filter(unchanged).delete()
-    if holes:  # in a transaction of their own: a mark may wait for a poster, and must not hold our rows while it does
+def _rebuild_round(*, now: datetime, size: int) -> int:
+    """One round: hours of many devices together, so that each roll-up is recomputed once."""
+    waiting = DirtyHour.objects.order_by("marked_at", "hour", "device_id").values_list("device_id", "hour", "pk")[:size]
+    ids = [pk for _, _, pk in sorted(waiting)]  # by device, so that neighbouring hours load together
+    done: list[DirtyHour] = []
+    holes: set[tuple[int, datetime]] = set()
+    for k in range(0, len(ids), CHUNK):
+        with transaction.atomic():
+            dirty = list(DirtyHour.objects.select_for_update(skip_locked=True).filter(pk__in=ids[k : k + CHUNK]))
+            holes |= _replace({(d.device_id, d.hour) for d in dirty}, now=now)
+        done += dirty
+    if done:
+        with transaction.atomic():
+            roll_up({(d.device_id, d.hour) for d in done})
+            _clear(done)
+    if holes:  # in a transaction of their own: a mark may wait for a poster, and must hold nothing while it does
         DirtyHour.objects.mark(holes, now=now)
-    return len(dirty)
+    return len(done)
+
+
+def _clear(done: list[DirtyHour]) -> None:
+    """Remove the marks that are still the ones that were read."""
+    by_stamp: dict[int, list[int]] = defaultdict(list)
+    for dirty in done:
+        by_stamp[dirty.stamp].append(dirty.pk)
+    for stamp, ids in sorted(by_stamp.items()):
+        DirtyHour.objects.filter(stamp=stamp, pk__in=ids).delete()
 
 
 def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -> set[tuple[int, datetime]]:
@@ -79,7 +95,6 @@ def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -
     rows += _energy(windows, readings, devices, now=now)
     replace_energy(device_hours, rows)
     _write_ledger(device_hours, rows, devices, now=now)
-    roll_up(device_hours)
     return _holes_beside(windows, readings)
 
 

@@ -81,8 +81,10 @@ def _cells(totals: Totals) -> list[Value]:
     return [*ends, totals.measured_share, totals.coverage, str(totals.status or "")]
 
 
-def trend_table(trend: Trend, *, metric_words: str, unit: str, grain: str) -> Table:
-    """The chart as a table: a line an hour or day, a column a series, then low, sum and high."""
+def trend_table(trend: Trend, *, metric: str, grain: str, name: str) -> Table:
+    """A trend as a table, in the ledger's units: a line an hour or day, a column a series, then the sum's range."""
+    unit = {"co2e": "g", "energy": "kWh", "water": "L", "cost": settings.GREENAI["currency"]}[metric]
+    metric_words = {"co2e": "CO₂e", "energy": "Energy at the wall", "water": "Water", "cost": "Cost"}[metric]
     names = [one.name or metric_words for one in trend.series]
     columns = (Column(grain, grain.capitalize(), TEXT), *(Column(name, f"{name}, {unit}") for name in names))
     columns += (Column("sum_low", f"Sum low, {unit}"), Column("sum_high", f"Sum high, {unit}"))
@@ -93,4 +95,4 @@ def trend_table(trend: Trend, *, metric_words: str, unit: str, grain: str) -> Ta
         )
         if low is not None
     ]
-    return Table(f"trend-by-{grain}", f"{metric_words} by {grain}", columns, rows)
+    return Table(f"{name}-{metric}-by-{grain}", f"{metric_words} by {grain}", columns, rows)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounting.reports import display
+from accounting.reports import display, tables
 
 register = template.Library()
 
@@ -49,6 +49,12 @@ def spread(value: Any, kind: str) -> str:
     if not shown.is_range:
         return f"{shown.mid} {shown.unit}".rstrip()
     return f"{shown.low} – {shown.high} {shown.unit}".rstrip()
+
+
+@register.filter
+def exact(value: Any) -> str:
+    """`{{ grams|exact }}` -> six significant digits, for tables; the CSV has every digit."""
+    return tables.words(value)
 
 
 @register.filter

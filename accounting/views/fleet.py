@@ -15,8 +15,11 @@ from accounting.forms import DeviceForm, HostForm, SiteForm, SiteTermsForm
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs
+from accounting.reports.job_tables import trend_table
 from accounting.reports.live import live, visible_devices
+from accounting.reports.periods import Period
 from accounting.reports.queries import carbon_rate, totals, trend
+from accounting.reports.tables import Table
 from accounting.views.asking import (
     administrators_only,
     asked_metric,
@@ -164,6 +167,9 @@ def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
 def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
     now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
     device = _visible_device(request, device_id)
+    table = _device_table(request, device, period)
+    if "csv" in request.GET:
+        return csv_response(table)
     view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], only=device_id)
     context = {
         "title": device.key,
@@ -175,6 +181,8 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
         "conflicts": SampleConflict.objects.filter(device=device)[:20],
         "agents": device.host.agents.all(),
         "metric": asked_metric(request),
+        "table": table,
+        "csv_url": f"?{period.query}&show={asked_metric(request)}&csv=1",
         "metric_links": links(request, "show", METRICS, asked_metric(request)),
         "may_change": can_change(request.user, device.host.team),
         **period_context(request, period),
@@ -219,6 +227,12 @@ def device_trend(request: HttpRequest, device_id: int) -> JsonResponse:
     found = trend(visible_to(request.user), period, by="team", metric=metric, device_id=device.pk)
     currency = settings.GREENAI["currency"]
     return JsonResponse(figures.trend_figure(found, period=period, metric=metric, currency=currency, zone=zone()))
+
+
+def _device_table(request: HttpRequest, device: Device, period: Period) -> Table:
+    metric = asked_metric(request)
+    found = trend(visible_to(request.user), period, by="team", metric=metric, device_id=device.pk)
+    return trend_table(found, metric=metric, grain=period.grain, name=f"device-{device.pk}")
 
 
 def _visible_device(request: HttpRequest, device_id: int) -> Device:

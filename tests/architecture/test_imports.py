@@ -176,7 +176,7 @@ class TestImportTable:
 
 
 class TestFreshInterpreters:
-    @pytest.mark.parametrize("start", ["import greenai.wsgi", "import greenai.celery, greenai.urls"])
+    @pytest.mark.parametrize("start", ["import greenai.wsgi, greenai.urls", "import greenai.wsgi, accounting.tasks, optimizer.tasks"])
     def test_the_web_process_never_loads_torch(self, start: str, tmp_path: Path) -> None:
         code = f"{start}; import sys; print(sorted({{'torch', 'transformers', 'peft'}} & set(sys.modules)))"
         assert python(code, tmp_path) == "[]"

@@ -66,10 +66,10 @@ class Command(BaseCommand):
 def _children(installation: Installation, *, host: str, port: int, url: str) -> list[Child]:
     python, token = sys.executable, str(installation.token_file)
     env = {"GREENAI_BASE_URL": url, "DJANGO_SETTINGS_MODULE": "greenai.settings"}
-    celery = [python, "-m", "celery", "-A", "greenai"]
+    celery = [python, "-m", "celery", "--quiet", "-A", "greenai"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     beat_files = ["-s", f"{settings.DATA_DIR}/beat", "--pidfile="]
-    web = [python, "-m", "gunicorn", "greenai.wsgi", "-k", "gthread", "--workers", "1", "--threads", "8"]
+    web = [python, "-m", "gunicorn", "greenai.wsgi", "-k", "gthread", "--threads", "8", "--no-control-socket"]
     agent = [python, "-m", "accounting.agent", "run", "--server", url, "--token-file", token]
     return [
         Child("web", [*web, "--bind", f"{host}:{port}", "--access-logfile", os.devnull], env),

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounting.agent.wire import AgentInfo, DeviceInfo, DeviceSample, FacilitySample, JobInfo, JobMark, TelemetryBatch
-from accounting.ingest.dirty import MOST_HOURS, TooWide
+from accounting.ingest.dirty import TooWide
 from accounting.ingest.store import store
-from accounting.models import ApiToken, Device, DirtyHour, LedgerHour
+from accounting.models import ApiToken, Device, DirtyHour, Job, LedgerHour
+from accounting.models import JobMark as StoredMark
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 NOW = MIDNIGHT + timedelta(hours=20)
@@ -84,18 +85,20 @@ class TestHoursOfSamples:
         assert post(begun, device_samples=samples(0.5)) == gpu(0)
 
     def test_cover_the_service_that_an_early_reading_proves(self, site_token: ApiToken) -> None:
-        post(site_token, device_samples=samples(19.5))
-        assert post(site_token, device_samples=samples(17.5)) == gpu(17, 18, 19)
+        assert post(site_token, device_samples=samples(18.5)) == gpu(18, 19, 20)  # until now, when it was heard of
+        assert post(site_token, device_samples=samples(16.5)) == gpu(16, 17, 18)
 
-    def test_are_refused_whole_past_a_limit(self, site_token: ApiToken) -> None:
-        ancient = datetime(2000, 1, 1, tzinfo=UTC)
-        spread = [
-            DeviceSample(f"gpu-{n}", (ancient + timedelta(seconds=n)).isoformat(), power_w=1.0)
-            for n in range(MOST_HOURS // 200_000 + 1)
-        ]
-        with pytest.raises(TooWide, match="device-hours"):
-            post(site_token, device_samples=spread)
-        assert not Device.objects.exists()
+    def test_of_a_long_hole_are_only_those_the_ledger_knows(self, begun: ApiToken) -> None:
+        ledger_has(-90, -60, 0)
+        days_ago = (MIDNIGHT - timedelta(hours=100.5)).isoformat()
+        assert post(begun, device_samples=[DeviceSample("gpu-0", days_ago, power_w=1.0)]) == gpu(-101, -90, -60, 0)
+
+    def test_are_refused_whole_past_a_limit(self, begun: ApiToken, monkeypatch: pytest.MonkeyPatch) -> None:
+        ledger_has(0, 1, 2)
+        monkeypatch.setattr("accounting.ingest.dirty.MOST_HOURS", 2)
+        with pytest.raises(TooWide, match="3 device-hours, 2 at most"):
+            post(begun, job_marks=[JobMark("train-1", at(0), device="gpu-0")])
+        assert not StoredMark.objects.exists()
 
 
 class TestHoursOfMarks:
@@ -113,8 +116,6 @@ class TestHoursOfMarks:
     def test_follow_a_job_to_another_project(self, team_token: ApiToken) -> None:
         post(team_token, device_samples=samples(0.0), jobs=[JobInfo("train-1", project="one")])
         ledger_has(0, 5)
-        from accounting.models import Job
-
         LedgerHour.objects.filter(hour=MIDNIGHT + timedelta(hours=5)).update(job=Job.objects.get())
         assert post(team_token, jobs=[JobInfo("train-1", project="two")]) == gpu(5)
         assert post(team_token, jobs=[JobInfo("train-1", project="two")]) == set()
@@ -127,6 +128,6 @@ class TestHoursOfOthers:
         assert post(begun, devices=[DeviceInfo("gpu-0", "gpu", "H100")]) == set()
 
     def test_follow_a_facility_sample_as_long_as_it_holds(self, begun: ApiToken) -> None:
-        """It holds for an hour, 5.2 to 6.2 h, and water counts from as long before it: 4.2 h."""
+        """It holds for an hour: 5.2 to 6.2 h."""
         ledger_has(*range(12))
-        assert post(begun, facility_samples=[FacilitySample("paris", at(5.2), pue=1.2)]) == gpu(4, 5, 6)
+        assert post(begun, facility_samples=[FacilitySample("paris", at(5.2), pue=1.2)]) == gpu(5, 6)

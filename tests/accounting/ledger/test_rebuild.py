@@ -286,6 +286,7 @@ class TestTheSameLedger:
         DeviceSample.objects.all().delete()
         dice = random.Random(seed)
         monkeypatch.setattr(rebuild, "CHUNK", dice.choice([1, 2, 7]))
+        monkeypatch.setattr(rebuild, "ROUND", dice.choice([1, 3, 20]))
         for device, seconds, how in dice.sample(batches, len(batches)):
             post(device, seconds, **how)
             rebuild_dirty(now=NOON, limit=dice.randrange(1, 5))

@@ -17,8 +17,9 @@ if not settings.SQLITE:
     class TestTwoWorkersAtOnce:
         def test_double_nothing_and_leave_nothing_out(self, monkeypatch) -> None:
             monkeypatch.setattr("accounting.ledger.rebuild.CHUNK", 2)
+            monkeypatch.setattr("accounting.ledger.rebuild.ROUND", 4)
             for k in range(12):
-                post(a_device(f"gpu-{k}"), range(0, 7201, 300), 1000.0)
+                post(a_device(f"gpu-{k}"), range(0, 7201, 100), 1000.0)
             failures: list[BaseException] = []
 
             def work() -> None:

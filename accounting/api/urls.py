@@ -1,0 +1,18 @@
+"""Every address that programs use, and who may.
+
+| address | method | who |
+|---|---|---|
+| /api/v1/telemetry | POST | tokens with the scope ingest |
+| /agent/greenai-agent.pyz, …pyz.sha256 | GET | anyone |
+"""
+
+from django.urls import path
+
+from accounting.api.agent_download import agent_archive, agent_sha256
+from accounting.api.telemetry import telemetry
+
+urlpatterns = [
+    path("api/v1/telemetry", telemetry, name="telemetry"),
+    path("agent/greenai-agent.pyz", agent_archive, name="agent-archive"),
+    path("agent/greenai-agent.pyz.sha256", agent_sha256, name="agent-sha256"),
+]

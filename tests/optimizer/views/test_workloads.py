@@ -55,7 +55,7 @@ class TestOptimize:
         assert answer.url == f"/experiments/{experiment.pk}/"
         assert (experiment.goal, experiment.quality_floor_points, experiment.repeats) == ("size", 1.0, 20)
         assert experiment.created_by.username == "member"
-        assert [v.technique for v in experiment.variants.all()][0] == "none"
+        assert experiment.variants.first().technique == "none"
         assert experiment.variants.count() == 1 + len(KEYS)
         assert (experiment.job.key, experiment.job.kind) == (f"experiment-{experiment.pk}", "experiment")
         assert (experiment.job.team, experiment.job.started_at) == (people.team, None)

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from accounting.agent.post import Kind, Outcome
+from accounting.agent.sensors.machine import Machine
 from accounting.agent.wire import TelemetryReply
 from optimizer.measure.energy import CpuModelMeter
 from optimizer.worker import run, watch
@@ -61,7 +62,7 @@ WAITS = 'progress(5, "waiting"); time.sleep(60)\n'
 @pytest.fixture
 def child_says(monkeypatch, tmp_path):
     """Replaces the measured child by a script: `child_says(GOOD)`."""
-    monkeypatch.setattr(watch, "find_meter", lambda: CpuModelMeter(40.0))
+    monkeypatch.setattr(watch, "find_meter", lambda: CpuModelMeter(40.0, Machine()))
 
     def replace(script):
         path = tmp_path / "child.py"

@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("live", home.home_live, name="home-live"),
     path("trend.json", home.home_trend, name="home-trend"),
+    path("", include("accounting.api.urls")),
     path("", include("accounting.urls")),
     path("", include("optimizer.urls")),
     path("healthz", health.healthz, name="healthz"),

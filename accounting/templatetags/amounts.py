@@ -35,7 +35,7 @@ def amount(value: Any, kind: str) -> str:
 def figure(value: Any, kind: str) -> SafeString:
     """The large figure of a card, its unit small beside it."""
     if value is None:
-        return format_html('<div class="fig">–</div>')
+        return SafeString('<div class="fig">–</div>')
     shown = _shown(value, kind)
     return format_html('<div class="fig">{} <small>{}</small></div>', shown.mid, shown.unit)
 

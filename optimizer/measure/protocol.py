@@ -163,7 +163,7 @@ class Transcript:
             if event["at_ns"] > received_ns + CLOCK_SLACK_NS:
                 raise ProtocolError(f"event {event['event']!r} is stamped in the future: {event['at_ns']}")
             self._remember(event["event"], event)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, ProtocolError):
                 raise
             raise ProtocolError(f"not an event ({type(error).__name__}: {error}): {line[:200]!r}") from error

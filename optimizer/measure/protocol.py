@@ -13,7 +13,7 @@ Plan (`Plan.to_json`), the keys with their defaults:
      "variants": [{"position": 0, "technique": "none", "parameters": {}},
                   {"position": 1, "technique": "quantize", "parameters": {"scheme": "dynamic"}}],
      "repeats": 20, "seed": 0,
-     "threads": null,                      torch threads; null: every core this process may use
+     "threads": null,                      torch threads; null: one less than the cores it may use
      "window_s": null}                     shortest window; null: the workload's own
 
 Exactly one variant has technique "none": the baseline, whatever its position.

@@ -78,7 +78,7 @@ class TestRunRounds:
         said.say = lambda event, **f: (
             counted_at_first_mark.append(len(done)) if event == "window" else None,
             first(event, **f),
-        )  # type: ignore[method-assign]  # noqa: E501
+        )  # type: ignore[method-assign]
         measure([arm], said)
         assert counted_at_first_mark[0] == rounds.WARM_UP_PASSES * 2
 

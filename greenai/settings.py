@@ -118,7 +118,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 # Celery: the database is the truth, a message only a nudge; so JSON only, nothing kept in the broker that matters.
 REDIS_URL = env.str("REDIS_URL", "")
-CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
+CELERY_BROKER_URL = REDIS_URL or "files://localhost/"
 if REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 else:
@@ -207,6 +207,7 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 CELERY_BEAT_SCHEDULE = {
     "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
     "in-service": _every(60.0, "accounting.mark_in_service_hours"),
+    "in-service-since-ever": {**_every(86_400.0, "accounting.mark_in_service_hours"), "kwargs": {"whole_past": True}},
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }
 
@@ -215,7 +216,9 @@ _json_logs = env.str("GREENAI_LOG", "text") == "json"
 _log_renderer = (
     structlog.processors.JSONRenderer()
     if _json_logs
-    else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
+    else structlog.dev.ConsoleRenderer(
+        colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
 )
 _log_steps = [
     structlog.contextvars.merge_contextvars,

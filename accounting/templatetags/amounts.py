@@ -35,7 +35,7 @@ def amount(value: Any, kind: str) -> str:
 def figure(value: Any, kind: str) -> SafeString:
     """The large figure of a card, its unit small beside it."""
     if value is None:
-        return format_html('<div class="fig">–</div>')
+        return SafeString('<div class="fig">–</div>')
     shown = _shown(value, kind)
     return format_html('<div class="fig">{} <small>{}</small></div>', shown.mid, shown.unit)
 
@@ -55,6 +55,12 @@ def spread(value: Any, kind: str) -> str:
 def exact(value: Any) -> str:
     """`{{ grams|exact }}` -> six significant digits, for tables; the CSV has every digit."""
     return tables.words(value)
+
+
+@register.filter
+def busy(share: float) -> str:
+    """`{{ 0.634|busy }}` -> 63 %: how busy a device is needs no decimals."""
+    return f"{share * 100:.0f} %"
 
 
 @register.filter

@@ -78,6 +78,6 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 def _private(reply: HttpResponse) -> HttpResponse:
-    """The address holds a secret: keep it out of Referer headers."""
-    reply["Referrer-Policy"] = "no-referrer"
+    """The address holds a secret: keep it out of Referer headers, but let the form's POST say where it comes from."""
+    reply["Referrer-Policy"] = "strict-origin"
     return reply

@@ -10,9 +10,9 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from accounting.agent.sensors import machine
 from accounting.agent.sensors.base import Sensor, SensorUnavailable
 from accounting.agent.sensors.codecarbon import CodecarbonSensor
+from accounting.agent.sensors.machine import Machine
 from accounting.agent.sensors.procstat import ProcstatSensor
 from accounting.agent.sensors.rapl import RaplSensor
 from optimizer.measure.protocol import Window
@@ -62,35 +62,37 @@ class CpuModelMeter:
 
     status: Literal["MEASURED", "MODELLED"] = "MODELLED"
 
-    def __init__(self, tdp_w: float) -> None:
-        self.tdp_w = tdp_w
+    def __init__(self, tdp_w: float, here: Machine) -> None:
         self.method = f"modelled: TDP {tdp_w:g} W x (0.1 + 0.9 CPU load)"
-        self._start_ns, self._start = time.monotonic_ns(), machine.cpu_times()
-        self._tick_j = (1.0 - IDLE_SHARE) * tdp_w / machine.cpu_threads() / TICKS_PER_S
+        self._here = here
+        self._start_ns, self._start = time.monotonic_ns(), here.cpu_times()
+        self._idle_w = IDLE_SHARE * tdp_w
+        self._tick_j = (1.0 - IDLE_SHARE) * tdp_w / here.cpu_threads() / TICKS_PER_S
 
     def read_j(self) -> float:
         elapsed_s = (time.monotonic_ns() - self._start_ns) / 1e9
-        return IDLE_SHARE * self.tdp_w * elapsed_s + self._tick_j * (machine.cpu_times().busy - self._start.busy)
+        return self._idle_w * elapsed_s + self._tick_j * (self._here.cpu_times().busy - self._start.busy)
 
 
-def find_meter() -> Meter:
+def find_meter(here: Machine | None = None) -> Meter:
     """The best meter of what runs on this machine's CPUs: RAPL, else the model.
 
     A GPU's counter is left aside: built-in workloads run on the CPU, and a sensor of something else measures nothing.
     """
+    here = here or Machine()
     try:
-        return CounterMeter([RaplSensor()])
+        return CounterMeter([RaplSensor(here)])
     except SensorUnavailable:
-        return CpuModelMeter(cpu_tdp_w())
+        return CpuModelMeter(cpu_tdp_w(here), here)
 
 
-def cpu_tdp_w() -> float:
-    """Rated power of all CPUs: codecarbon's table, else its fallback of 4 W a thread."""
+def cpu_tdp_w(here: Machine) -> float:
+    """Rated power of all CPUs: as the operator says, else codecarbon's table, else its fallback of 4 W a thread."""
     sensor: Sensor
     try:
-        sensor = CodecarbonSensor(covered=("memory",))
+        sensor = CodecarbonSensor(here, covered=("memory",))
     except SensorUnavailable:
-        sensor = ProcstatSensor(covered=("memory",))
+        sensor = ProcstatSensor(here, covered=("memory",))
     return next(device.tdp_w for device in sensor.devices() if device.tdp_w)
 
 

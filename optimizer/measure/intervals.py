@@ -2,8 +2,8 @@
 
 Two rules against false findings. Over m variants each interval is drawn at 1 - 0.05/m (Bonferroni), so that all of an
 experiment's intervals for one quantity hold together with 95 %, and the best of them may be named. And n rounds cannot
-carry a confidence above 1 - 2/2^n (the widest interval a median has, its smallest to largest reading): with fewer rounds
-than that takes, no difference is ever called.
+carry a confidence above 1 - 2/2^n, that of the widest interval a median has, from its smallest to its largest reading:
+with fewer rounds than that takes, no difference is ever called.
 """
 
 import math

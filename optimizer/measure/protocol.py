@@ -40,6 +40,7 @@ that overlap or lie in the future, and positions that the plan does not hold.
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -191,10 +192,12 @@ class Transcript:
                 self.built[self._position(event)] = built
             case "quality":
                 scores = tuple(_between(s, 0, 1) for s in event["scores"])
+                self._same_length("scores", scores, (q.scores for q in self.quality.values()))
                 self.quality[self._position(event)] = Quality(_between(event["mean"], 0, 1), scores)
             case "latency":
-                rounds = self.latencies.setdefault(self._position(event), {})
-                rounds[int(event["round"])] = tuple(_between(s, 0, math.inf) for s in event["seconds"])
+                seconds = tuple(_between(s, 0, math.inf) for s in event["seconds"])
+                self._same_length("seconds", seconds, (s for r in self.latencies.values() for s in r.values()))
+                self.latencies.setdefault(self._position(event), {})[int(event["round"])] = seconds
             case "memory":
                 self.peaks[self._position(event)] = tuple(_between(b, 1, math.inf) for b in event["peak_bytes"])
             case "failed":
@@ -205,6 +208,11 @@ class Transcript:
                 self.done = True
             case _:
                 raise ProtocolError(f"unknown event {name!r}")
+
+    def _same_length(self, what: str, given: tuple[float, ...], earlier: Iterable[tuple[float, ...]]) -> None:
+        expected = len(next(iter(earlier), given))
+        if not given or len(given) != expected:
+            raise ProtocolError(f"{len(given)} {what} where there were {expected}: every variant gets the same ones")
 
     def _position(self, event: dict[str, Any]) -> int:
         position = event["position"]

@@ -1,7 +1,7 @@
 """Built-in workloads: a model with real data, a unit of work, and a quality that can be checked against the truth.
 
     minilm-retrieval    sentence encoder; finds the rest of a docstring from its first line; recall at 10
-    digits-classifier   small transformer trained here on scanned digits; accuracy on digits it never saw
+    digits-classifier   small network trained here on scanned digits; accuracy on digits it never saw
     minilm-topics       fine-tunes the sentence encoder to tell standard-library packages apart; accuracy
 
 No network: the models come from installed packages or are trained here, the data from scikit-learn and Python itself.

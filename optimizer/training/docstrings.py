@@ -1,6 +1,6 @@
 """Text with known answers that every machine has: the docstrings of Python's own standard library.
 
-Read from source files with `ast`, never imported. Order is fixed: by module, then as written. The exact texts follow the
+Read from source files with `ast`, never imported. Order is fixed: by module, then by file. The exact texts follow the
 Python version, so figures compare within one machine, which is all the protocol claims.
 """
 

@@ -48,7 +48,7 @@ class MinilmTopics(TrainingWorkload):
     window_s = 0.4
     units_per_batch = 1
     learning_rate = 1e-4
-    steps = 80
+    steps = 60
 
     def __init__(self, folder: Path) -> None:
         train: list[tuple[str, int]] = []

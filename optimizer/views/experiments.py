@@ -109,8 +109,6 @@ def _live(request: HttpRequest, experiment: Experiment) -> dict[str, object]:
 
 
 def _etag(experiment: Experiment) -> str:
-    seen = (
-        experiment.state, experiment.step, experiment.percent, experiment.eta_s, experiment.power_w, experiment.energy_j,
-        experiment.co2e_g, experiment.attempt, experiment.explanation, experiment.cancel_requested_at,
-    )  # fmt: skip
+    shown = ("state", "step", "percent", "eta_s", "power_w", "energy_j", "co2e_g", "attempt", "explanation")
+    seen = [getattr(experiment, name) for name in (*shown, "cancel_requested_at")]
     return quote_etag(hashlib.sha256(repr(seen).encode()).hexdigest()[:24])

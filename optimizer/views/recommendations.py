@@ -14,7 +14,8 @@ from accounting.access import audit, can_change
 from accounting.methods.records import Range
 from optimizer.forms import DecisionForm
 from optimizer.models import Recommendation
-from optimizer.recommend import DecisionRefused, decide as decide_on
+from optimizer.recommend import DecisionRefused
+from optimizer.recommend import decide as decide_on
 from optimizer.views import results, scope
 
 PAGE_SIZE = 50

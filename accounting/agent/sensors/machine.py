@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +26,12 @@ class CpuTimes:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where to read from, and what the operator says of the hardware. Other roots are for tests and benchmarks."""
+    """Where to read from, and what the operator says of the hardware. Other roots and clocks are for tests and benchmarks."""
 
     proc: Path = Path("/proc")
     powercap: Path = Path("/sys/class/powercap")
     cpu_tdp_w: float | None = None  # of all sockets together
+    monotonic: Callable[[], float] = time.monotonic
 
     def cpu_times(self) -> CpuTimes:
         """Read the first line of /proc/stat.

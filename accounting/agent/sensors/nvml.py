@@ -71,10 +71,11 @@ class NvmlSensor(Sensor):
         return readings
 
     def processes(self) -> Mapping[str, Sequence[int]]:
-        held = {}
+        held: dict[str, list[int]] = {}
         for gpu in self._gpus:
-            running = self._optional(self._nvml.nvmlDeviceGetComputeRunningProcesses, gpu.handle)
-            held[gpu.info.device] = [process.pid for process in running or ()]
+            with suppress(self._nvml.NVMLError):  # a GPU that cannot say is held by no job that we know of
+                running = self._nvml.nvmlDeviceGetComputeRunningProcesses(gpu.handle)
+                held[gpu.info.device] = [process.pid for process in running]
         return held
 
     def notes(self) -> Sequence[str]:

@@ -5,8 +5,7 @@ zones lie inside the package, psys spans the platform and intel-rapl-mmio repeat
 """
 
 import re
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -51,14 +50,8 @@ class RaplSensor(Sensor):
     status: ClassVar[Status] = "measured"
     kinds: ClassVar[frozenset[DeviceKind]] = frozenset({"cpu", "memory"})
 
-    def __init__(
-        self,
-        here: Machine,
-        *,
-        covered: Collection[DeviceKind] = (),
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._monotonic = monotonic
+    def __init__(self, here: Machine, *, covered: Collection[DeviceKind] = ()) -> None:
+        self._monotonic = here.monotonic
         model = here.cpu_model()
         try:
             zones = [zone for folder in _packages(here.powercap) for zone in _zones(folder, model)]

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, get_args
@@ -61,6 +61,9 @@ class ReplaySensor(Sensor):
         self.finished = self._next is None
         return due
 
+    def close(self) -> None:
+        self._rows.close()
+
     def _is_due(self, reading: Reading) -> bool:
         if not self._speed or self._first_at is None:
             return True
@@ -85,7 +88,7 @@ def _check(path: Path) -> list[DeviceInfo]:
     return list(devices.values())
 
 
-def _readings(path: Path) -> Iterator[Reading]:
+def _readings(path: Path) -> Generator[Reading, None, None]:
     for line, row in _rows(path):
         yield _reading(row, line)
 

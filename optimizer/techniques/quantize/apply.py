@@ -2,7 +2,9 @@
 
 Per output channel i (Jacob et al. 2018, arXiv 1712.05877, symmetric):
 
-    scale_i = max_j |W_ij| / 127.5     Q_ij = clamp(round(W_ij / scale_i), -128, 127)     |W_ij - scale_i Q_ij| <= scale_i / 2
+    scale_i = max_j |W_ij| / 127.5
+    Q_ij = clamp(round(W_ij / scale_i), -128, 127)
+    |W_ij - scale_i Q_ij| <= scale_i / 2
 
 Dynamic: each activation tensor is quantized as it comes and products are integer. Weight-only: Q is turned back into
 floats for a float product.

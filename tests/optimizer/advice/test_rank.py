@@ -1,5 +1,3 @@
-import pytest
-
 from accounting.methods.records import Range
 from optimizer.advice.explain import why_it_lost, why_nothing_qualifies
 from optimizer.advice.rank import judge, rank
@@ -8,9 +6,12 @@ from optimizer.advice.records import Candidate, Question
 QUESTION = Question(goal="size on disk", quality_metric="accuracy", quality_floor_points=1.0)
 
 
-def a_candidate(ratio=Range.exact(0.5), loss=Range(-0.2, 0.3, 0.8), quality=Range(0.93, 0.95, 0.97), **fields):
-    return Candidate(**{"position": 1, "label": "int8", "goal_ratio": ratio, "goal_verdict": "lower", "quality": quality,
-                        "quality_loss_points": loss, **fields})  # fmt: skip
+HALF, LOSS, QUALITY = Range.exact(0.5), Range(-0.2, 0.3, 0.8), Range(0.93, 0.95, 0.97)
+
+
+def a_candidate(ratio=HALF, loss=LOSS, **fields):
+    given = {"position": 1, "label": "int8", "goal_verdict": "lower", "quality": QUALITY, **fields}
+    return Candidate(goal_ratio=ratio, quality_loss_points=loss, **given)
 
 
 class TestJudge:

@@ -60,15 +60,20 @@ class SiteTermsForm(forms.ModelForm):
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
         }
+        help_texts = {
+            "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
+            "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
+            "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
+        }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        zones = [zone for zone in catalog().keys("grid_intensity") if zone != "world"]
-        self.fields["grid_zone"].choices = [("", "Not stated"), *((zone, zone) for zone in sorted(zones))]
+        rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
+        zones = sorted((f"{row.page} ({row.key})", row.key) for row in rows)  # the page names the place
+        self.fields["grid_zone"].choices = [("", "Not stated"), *((key, words) for words, key in zones)]
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
-            self.fields[name].help_text += " Empty: a typical value, marked DEFAULT."
 
     def clean_valid_from(self) -> datetime:
         moment = self.cleaned_data["valid_from"].astimezone(UTC)

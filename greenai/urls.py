@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounting.api.urls")),
     path("", include("accounting.urls")),
     path("", include("optimizer.urls")),
+    path("", include("accounting.api.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
+
 from accounting.ingest.shapes import CheckedBatch
 from accounting.models import Agent, ApiToken, Device, Host
 
@@ -21,8 +24,7 @@ class Fleet:
 
     host_ids: dict[str, int]
     devices: dict[tuple[int, str], Device]  # every device of those hosts, by host and key
-    own_host: str | None  # the agent's: what an item without a host means
-    agent: Agent | None = None
+    own_host: str | None = None  # the agent's: what an item without a host means
     redescribed: list[Device] = field(default_factory=list)  # known before, and now said to be something else
 
     def device(self, host: str | None, key: str) -> Device:
@@ -38,27 +40,46 @@ def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
     own_host = batch.agent.host if batch.agent is not None else None
     named = {(s.host or own_host, s.device) for s in batch.device_samples}
     named |= {(item.host or own_host, item.device) for item in (*batch.devices, *batch.job_marks)}
-    hosts = {host for host, _ in named} | ({own_host} if own_host is not None else set())
-    host_ids = _hosts(hosts, token)
-    fleet = Fleet(host_ids, _devices(host_ids.values()), own_host)
-    _add_devices({(host_ids[host], key) for host, key in named if key is not None}, fleet, now)
+    fleet = _find({host for host, _ in named} | ({own_host} if own_host is not None else set()), token)
+    fleet.own_host = own_host
+    _add_devices({(fleet.host_ids[host], key) for host, key in named if key is not None}, fleet, now)
     _describe(batch, fleet)
-    if batch.agent is not None:
-        fleet.agent = _agent(batch.agent, host_ids[batch.agent.host], now)
     return fleet
 
 
+def note_agent(said: Any, fleet: Fleet, *, now: datetime) -> None:
+    """Note that an agent spoke and what it says of itself. Its row stays locked: an agent's batches take turns."""
+    news = {"last_seen_at": now, "version": said.version, "boot_id": said.boot_id, "sensors": said.sensors}
+    if said.sent_at is not None:
+        news["clock_offset_s"] = (said.sent_at - now) / timedelta(seconds=1)
+    agent = Agent.objects.filter(host_id=fleet.host_ids[said.host], key=said.id)
+    if not agent.update(dropped_total=Greatest(F("dropped_total"), said.dropped), **news):
+        new = Agent(host_id=fleet.host_ids[said.host], key=said.id, first_seen_at=now, last_seen_at=now)
+        Agent.objects.bulk_create([new], ignore_conflicts=True)  # another batch may have been first
+        agent.update(dropped_total=said.dropped, **news)
+
+
+def _find(names: set[str], token: ApiToken) -> Fleet:
+    """The hosts of these names with every device they have."""
+    mine = Q(host__team=token.team_id) if token.team_id is not None else Q(host__site=token.site_id, host__team=None)
+    devices = Device.objects.filter(mine, host__name__in=names).annotate(host_name=F("host__name")).order_by()
+    known = {(device.host_id, device.key): device for device in devices}
+    host_ids = {device.host_name: device.host_id for device in known.values()}
+    if missing := names - host_ids.keys():
+        host_ids |= _hosts(missing, token)
+    return Fleet(host_ids, known)
+
+
 def _hosts(names: set[str], token: ApiToken) -> dict[str, int]:
-    mine = (
-        Host.objects.filter(site=token.site_id, team=None)
-        if token.team_id is None
-        else Host.objects.filter(team=token.team_id)
-    )
-    found = dict(mine.filter(name__in=names).order_by().values_list("name", "pk"))
+    """Hosts without a device yet, made where there are none."""
+    mine = Host.objects.filter(team=token.team_id, name__in=names).order_by()
+    if token.team_id is None:
+        mine = mine.filter(site=token.site_id)
+    found = dict(mine.values_list("name", "pk"))
     if missing := names - found.keys():
         new = [Host(name=name, site_id=token.site_id, team_id=token.team_id) for name in sorted(missing)]
         Host.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
-        found |= dict(mine.filter(name__in=missing).order_by().values_list("name", "pk"))
+        found = dict(mine.values_list("name", "pk"))
     return found
 
 
@@ -86,23 +107,3 @@ def _describe(batch: CheckedBatch, fleet: Fleet) -> None:
             setattr(device, name, value)
         device.save(update_fields=list(changed))
         fleet.redescribed.append(device)
-
-
-def _agent(said: Any, host_id: int, now: datetime) -> Agent:
-    """Note that the agent spoke, and what it says of itself."""
-    agent = Agent.objects.filter(host_id=host_id, key=said.id).first()
-    if agent is None:
-        agent, _ = Agent.objects.get_or_create(
-            host_id=host_id, key=said.id, defaults={"first_seen_at": now, "last_seen_at": now}
-        )
-    news = {
-        "last_seen_at": max(agent.last_seen_at, now),
-        "version": said.version,
-        "boot_id": said.boot_id,
-        "dropped_total": max(agent.dropped_total, said.dropped),
-        "sensors": said.sensors,
-    }
-    if said.sent_at is not None:
-        news["clock_offset_s"] = (said.sent_at - now) / timedelta(seconds=1)
-    Agent.objects.filter(pk=agent.pk).update(**news)
-    return agent

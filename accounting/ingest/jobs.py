@@ -22,7 +22,7 @@ class Jobs:
     """What the job names of one batch stand for."""
 
     team_ids: dict[str, int]  # by slug
-    owners: dict[str, int | None]  # team by job name, where an item does not name one
+    owners: dict[str, int | None] = field(default_factory=dict)  # team by job name, where an item does not say
     by_key: dict[JobKey, Job] = field(default_factory=dict)
     moved: list[Job] = field(default_factory=list)  # known before, and now of another project
 
@@ -48,10 +48,13 @@ def register_jobs(admitted: Admitted, *, token: ApiToken) -> Jobs:
     batch = admitted.batch
     items = (*batch.jobs, *batch.job_marks)
     names = {item.job for item in items} | ({sample.job for sample in batch.device_samples} - {None})
-    jobs = Jobs(admitted.team_ids, _owners(names, items, admitted.team_ids, token))
+    jobs = Jobs(admitted.team_ids)
     if not names:
         return jobs
-    _find_or_make(jobs, {jobs.key(name) for name in names} | {jobs.key(item.job, item.team) for item in items})
+    known = _find(names)
+    jobs.owners = _owners(names, items, jobs, known, token)
+    wanted = {jobs.key(name) for name in names} | {jobs.key(item.job, item.team) for item in items}
+    jobs.by_key = known | _make(wanted - known.keys())
     for item in sorted(batch.jobs, key=lambda item: item.job):
         _describe(jobs, jobs.by_key[jobs.key(item.job, item.team)], item)
     return jobs
@@ -87,31 +90,33 @@ def keep_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs, *, now_us: int) -> 
 
 
 def _owners(
-    names: set[str], items: tuple[Any, ...], team_ids: dict[str, int], token: ApiToken
+    names: set[str], items: tuple[Any, ...], jobs: Jobs, known: dict[JobKey, Job], token: ApiToken
 ) -> dict[str, int | None]:
+    """The team each name means, where the item does not say."""
     if token.team_id is not None:
         return dict.fromkeys(names, token.team_id)
-    said = {item.job: team_ids[item.team] for item in items if item.team is not None}
-    unsaid = names - said.keys()
+    said = {item.job: jobs.team_ids[item.team] for item in items if item.team is not None}
+    asked = {name for team_id, name in known if team_id is not None} - said.keys()
     marked: dict[str, int | None] = {}
-    if unsaid:
-        marks = JobMark.objects.filter(job__key__in=unsaid, device__host__site=token.site_id, device__host__team=None)
-        marked = dict(marks.order_by("started_at_us").values_list("job__key", "job__team"))
+    if asked:
+        marks = JobMark.objects.filter(
+            job__key__in=asked, device__host__site=token.site_id, device__host__team=None
+        ).order_by("started_at_us")
+        marked = dict(marks.values_list("job__key", "job__team"))
     return dict.fromkeys(names) | marked | said
 
 
-def _find_or_make(jobs: Jobs, keys: set[JobKey]) -> None:
-    def find(wanted: set[JobKey]) -> dict[JobKey, Job]:
-        named = Job.objects.filter(key__in={name for _, name in wanted}).order_by()
-        return {(job.team_id, job.key): job for job in named if (job.team_id, job.key) in wanted}
+def _find(names: set[str]) -> dict[JobKey, Job]:
+    return {(job.team_id, job.key): job for job in Job.objects.filter(key__in=names).order_by()}
 
-    jobs.by_key = find(keys)
-    if missing := keys - jobs.by_key.keys():
-        new = [
-            Job(team_id=team_id, key=name) for team_id, name in sorted(missing, key=lambda key: (key[0] or 0, key[1]))
-        ]
-        Job.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
-        jobs.by_key |= find(missing)
+
+def _make(keys: set[JobKey]) -> dict[JobKey, Job]:
+    if not keys:
+        return {}
+    ordered = sorted(keys, key=lambda key: (key[0] or 0, key[1]))
+    new = [Job(team_id=team_id, key=name) for team_id, name in ordered]
+    Job.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
+    return _find({name for _, name in keys})
 
 
 def _describe(jobs: Jobs, job: Job, said: Any) -> None:

@@ -19,14 +19,14 @@ from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
 from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
-from accounting.ingest.fleet import Fleet, register
+from accounting.ingest.fleet import Fleet, note_agent, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.streams import with_taken
 from accounting.ingest.validate import check
 from accounting.methods.units import US_PER_S
-from accounting.models import AgentStream, ApiToken, Device, DirtyHour
+from accounting.models import Agent, AgentStream, ApiToken, Device, DirtyHour
 
 
 def latest_accepted(now: datetime) -> datetime:
@@ -57,8 +57,10 @@ def store(
 def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
     batch, now_us = admitted.batch, microsecond(now)
     fleet = register(batch, token=token, now=now)
+    if batch.agent is not None:
+        note_agent(batch.agent, fleet, now=now)
     jobs = register_jobs(admitted, token=token)
-    stream = _lock_stream(fleet, batch)
+    stream = _stream(fleet, batch)
     taken = stream.taken if stream is not None else []
 
     samples = _columns(batch, fleet, jobs)
@@ -98,16 +100,14 @@ def _epoch(batch: CheckedBatch, token: ApiToken) -> int:
     return int.from_bytes(blake2b(boot.encode(), digest_size=8).digest(), signed=True)
 
 
-def _lock_stream(fleet: Fleet, batch: CheckedBatch) -> AgentStream | None:
-    """The numbers this agent has used since its boot, held until commit: two copies of a batch take turns."""
-    if fleet.agent is None or batch.agent is None:
+def _stream(fleet: Fleet, batch: CheckedBatch) -> AgentStream | None:
+    """The numbers this agent has used since its boot. Nobody else changes them: `note_agent` has locked the agent."""
+    if batch.agent is None:
         return None
-    mine = AgentStream.objects.select_for_update().filter(agent=fleet.agent, boot_id=batch.agent.boot_id).order_by()
-    stream = mine.first()
+    host_id, key, boot_id = fleet.host_ids[batch.agent.host], batch.agent.id, batch.agent.boot_id
+    stream = AgentStream.objects.filter(agent__host=host_id, agent__key=key, boot_id=boot_id).order_by().first()
     if stream is None:
-        new = AgentStream(agent=fleet.agent, boot_id=batch.agent.boot_id)
-        AgentStream.objects.bulk_create([new], ignore_conflicts=True)
-        stream = mine.get()
+        stream = AgentStream.objects.create(agent=Agent.objects.get(host=host_id, key=key), boot_id=boot_id)
     return stream
 
 

@@ -38,7 +38,7 @@ def overview(visibility: Sees, *, period: Period, now: datetime, silent_after_s:
         period=period,
         totals=totals(visibility, period.start, period.end),
         change=change(visibility, period, now=now),
-        sparks=sparks(visibility, period),
+        sparks=sparks(visibility, period, now=now),
         live=live_now.live(visibility, now=now, silent_after_s=silent_after_s),
         sites=site_lines(visibility, now=now),
         unplaced_hosts=len(unplaced(visibility)),

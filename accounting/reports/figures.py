@@ -64,7 +64,7 @@ def _range_trace(trend: Trend, at: Sequence[str], factor: float, unit: str) -> F
         "showlegend": False, "marker": {"opacity": 0, "size": 1, "color": "--ink-3"},
         "error_y": {
             "type": "data", "symmetric": False, "array": up, "arrayminus": down,
-            "color": "--ink-3", "thickness": 1, "width": 2,
+            "color": "--line-2", "thickness": 1, "width": 0,
         },
         "hovertemplate": f"%{{y:.3~g}} {unit} (%{{customdata[0]:.3~g}} – %{{customdata[1]:.3~g}})",
     }  # fmt: skip
@@ -79,7 +79,7 @@ def job_figure(hours: Sequence[JobHour], *, zone: ZoneInfo) -> Figure:
         "type": "bar", "name": "IT energy", "x": [_local(one.hour, zone) for one in hours],
         "y": [one.it_energy_kwh / factor for one in hours], "marker": {"color": "--c1"},
         "error_y": {
-            "type": "data", "symmetric": False, "color": "--ink-3", "thickness": 1, "width": 2,
+            "type": "data", "symmetric": False, "color": "--ink-3", "thickness": 1, "width": 3,
             "array": [(one.it_energy_kwh_high - one.it_energy_kwh) / factor for one in hours],
             "arrayminus": [(one.it_energy_kwh - one.it_energy_kwh_low) / factor for one in hours],
         },
@@ -104,7 +104,10 @@ def power_figure(lines: Sequence[PowerLine], *, zone: ZoneInfo) -> Figure:
         }
         for index, line in enumerate(lines)
     ]  # fmt: skip
-    return {"data": traces, "layout": {"yaxis": {"title": {"text": "W"}}, "xaxis": {"type": "date"}}}
+    return {
+        "data": traces,
+        "layout": {"yaxis": {"title": {"text": "W"}}, "xaxis": {"type": "date", "tickformatstops": TICKS}},
+    }
 
 
 def _scale(kind: str, size: float, currency: str) -> tuple[float, str]:

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Case, F, Max, Model, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Concat
 
 from accounting.methods.records import Range, Status
 from accounting.models import DeviceDay, Job, LedgerHour, TeamDay, TeamHour
 from accounting.models.ledger import QUANTITIES
-from accounting.reports.periods import HOURLY_UP_TO, Period
+from accounting.reports.periods import EARLIEST, HOURLY_UP_TO, Period
 from accounting.reports.rates import CarbonRate, carbon_rate
 from accounting.reports.records import Change, Part, Sees, Series, Totals, Trend
 
@@ -62,8 +62,7 @@ def job_totals(job: Job) -> Totals:
 def split(visibility: Sees, start: datetime, end: datetime, *, by: str, **filters: int | None) -> list[Part]:
     """The same totals by team, project, site or device, the largest CO2e first. Two queries."""
     rows = _rows(visibility, start, end, filters, by=by)
-    key, name = _key_of(rows.model, by)
-    found = rows.order_by().values(part=F(key), part_name=F(name)).annotate(worst=_WORST, **_SUMS)
+    found = rows.order_by().values(**_keys(rows.model, by)).annotate(worst=_WORST, **_SUMS)
     parts = [Part(row["part"], row["part_name"] or NOBODY[by], _totals_of(row)) for row in found]
     return sorted(parts, key=lambda part: (-part.totals.co2e_g.mid, part.name))
 
@@ -83,27 +82,35 @@ def trend(
         end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
         for end, suffix in _ENDS.items()
     }
-    keys = dict(zip(("part", "part_name"), map(F, _key_of(rows.model, by)), strict=True)) if by else {}
-    found = list(rows.order_by().values(at=F(at), **keys).annotate(**sums))
+    found = list(rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums))
     return _trend_of(found, period, by, most)
 
 
-def sparks(visibility: Sees, period: Period, **filters: int | None) -> dict[str, list[float]]:
-    """Each metric over the period's hours or days that have a row, in order. One query."""
+def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, list[float]]:
+    """Each metric over the period's complete hours or days that have a row, in order. One query."""
     rows = _rows(visibility, period.start, period.end, filters, by=None)
     at = "hour" if hasattr(rows.model, "hour") else "day"
     sums = {metric: Sum(sum(map(F, columns), Value(0.0))) for metric, columns in METRICS.items()}
-    found = list(rows.order_by(at).values(at).annotate(**sums))
-    return {metric: [row[metric] for row in found] for metric in METRICS}
+    found = rows.order_by(at).values(at).annotate(**sums)
+    complete = [row for row in found if _bucket(row[at]) + period.step <= now]
+    return {metric: [row[metric] for row in complete] for metric in METRICS}
 
 
 def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, Change]:
-    """How each metric moved, complete part against the equal stretch before. Two queries; none while incomplete."""
+    """How each metric moved, complete part against the equal stretch before. Three queries; none while incomplete.
+
+    Nothing is said where the ledger began only within the stretch before: that would call growth what is a beginning.
+    """
     compared = period.compared(now=now)
-    if compared is None:
+    if compared is None or not _began_by(visibility, compared[1], filters):
         return dict.fromkeys(METRICS, Change(None))
     current, before = (totals(visibility, part.start, part.end, **filters) for part in compared)
     return {metric: Change(_ratio(_metric(current, metric), _metric(before, metric))) for metric in METRICS}
+
+
+def _began_by(visibility: Sees, before: Period, filters: Mapping[str, int | None]) -> bool:
+    """Whether anything these rows speak of was in the ledger when the stretch began, or in its first hour or day."""
+    return _rows(visibility, EARLIEST, before.start + before.step, filters, by=None).exists()
 
 
 _ENDS = {"low": "_low", "mid": "", "high": "_high"}
@@ -155,13 +162,16 @@ def seen(visibility: Sees, path: str = "team") -> Q:
     return mine | nobody if visibility.unattributed else mine
 
 
-def _key_of(model: type[Model], by: str | None) -> tuple[str, str]:
-    """(id, name) columns of a split in this table."""
+def _keys(model: type[Model], by: str | None) -> dict[str, Any]:
+    """The columns that tell the parts of a split in this table apart, and name them."""
+    if by is None:
+        return {}
     if by == "site" and model is DeviceDay:
-        return "device__host__site_id", "device__host__site__name"
+        return {"part": F("device__host__site_id"), "part_name": F("device__host__site__name")}
     if by == "device":
-        return "device_id", "device__key"
-    return f"{by}_id", f"{by}__name"
+        name = Concat("device__host__name", Value(" · "), "device__key")
+        return {"part": F("device_id"), "part_name": name}
+    return {"part": F(f"{by}_id"), "part_name": F(f"{by}__name")}
 
 
 def _totals_of(row: Mapping[str, Any]) -> Totals:
@@ -190,9 +200,12 @@ def _trend_of(found: Iterable[Mapping[str, Any]], period: Period, by: str | None
         lows[index] = (lows[index] or 0.0) + row["low"]
         highs[index] = (highs[index] or 0.0) + row["high"]
     series = [Series(key, name, values) for key, (name, values) in parts.items()]
-    series.sort(key=lambda one: (-math.fsum(value or 0.0 for value in one.values), one.name))
+    series.sort(key=lambda one: (one.id is None, -math.fsum(value or 0.0 for value in one.values), one.name))
     if len(series) > most:
-        series = [*series[: most - 1], _rest(series[most - 1 :])]
+        nobody = [one for one in series if one.id is None and by]
+        named = [one for one in series if one not in nobody]
+        kept = most - 1 - len(nobody)
+        series = [*named[:kept], _rest(named[kept:]), *nobody]
     return Trend(buckets, series, lows, highs)
 
 

@@ -58,6 +58,12 @@ def exact(value: Any) -> str:
 
 
 @register.filter
+def busy(share: float) -> str:
+    """`{{ 0.634|busy }}` -> 63 %: how busy a device is needs no decimals."""
+    return f"{share * 100:.0f} %"
+
+
+@register.filter
 def duration(seconds: float | None) -> str:
     """`{{ seconds|duration }}` -> 2 h 5 min."""
     return "–" if seconds is None else display.duration(seconds)

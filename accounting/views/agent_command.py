@@ -2,7 +2,7 @@
 
 import shlex
 
-PYZ = "greenai-agent.pyz"
+from django.urls import reverse
 
 
 def agent_command(secret: str, *, server: str) -> str:
@@ -10,13 +10,14 @@ def agent_command(secret: str, *, server: str) -> str:
 
     The token never stands in a process list: `printf` is built into the shell.
     """
-    address = shlex.quote(f"{server}/agent/{PYZ}")
+    archive, checksum = (server + reverse(name) for name in ("agent-archive", "agent-sha256"))
+    file = archive.rpartition("/")[2]
     return " && \\\n".join(
         [
             "mkdir -p ~/.greenai && cd ~/.greenai",
-            f"curl -fsSO {address}",
-            f"curl -fsS {shlex.quote(f'{server}/agent/{PYZ}.sha256')} | sha256sum -c -",
+            f"curl -fsSO {shlex.quote(archive)}",
+            f"curl -fsS {shlex.quote(checksum)} | sha256sum -c -",
             f"(umask 077 && printf '%s\\n' {shlex.quote(secret)} > token)",
-            f"python3 {PYZ} run --server {shlex.quote(server)} --token-file token",
+            f"python3 {file} run --server {shlex.quote(server)} --token-file token",
         ]
     )

@@ -13,7 +13,7 @@ from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.forms import ProjectForm, TeamForm
 from accounting.models import Team
 from accounting.reports.jobs import heaviest_jobs
-from accounting.reports.queries import change, split, totals
+from accounting.reports.queries import change, sparks, split, totals
 from accounting.views.asking import (
     administrators_only,
     asked_metric,
@@ -55,6 +55,7 @@ def team_page(request: HttpRequest, team_id: int) -> HttpResponse:
         "crumbs": [("Teams", reverse("teams")), (team.name, "")],
         "team": team,
         "totals": totals(visibility, period.start, period.end, team_id=team.pk),
+        "sparks": sparks(visibility, period, now=timezone.now(), team_id=team.pk),
         "change": change(visibility, period, now=timezone.now(), team_id=team.pk),
         "parts": split(visibility, period.start, period.end, by=by, team_id=team.pk),
         "by": by,

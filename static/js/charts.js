@@ -35,6 +35,12 @@
     return { automargin: true, zeroline: false, gridcolor: "--line", linecolor: "--line", tickcolor: "--line", ...given,
       title: { standoff: 8, font: { size: 12 }, ...(given.title ?? {}) } };
   }
+  // an event far to the right has its words on its left, where there is room for them
+  function side(at, range) {
+    const [first, last] = (range ?? []).map(Date.parse);
+    const right = (Date.parse(at) - first) / (last - first) > 0.6;
+    return right ? { xanchor: "right", xshift: -6 } : { xanchor: "left", xshift: 6 };
+  }
   function layoutFor(figure, narrow) {
     const given = figure.layout ?? {};
     const named = (figure.data ?? []).filter((trace) => trace.name && trace.showlegend !== false).length;
@@ -52,7 +58,7 @@
       shapes: [...(given.shapes ?? []), ...events.map(({ at }) => (
         { type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", line: { color: "--ink-3", width: 1, dash: "dot" } }))],
       annotations: [...(given.annotations ?? []), ...events.map(({ at, label }) => (
-        { x: at, y: 1, yref: "paper", yanchor: "top", xanchor: "left", xshift: 6, text: label, showarrow: false, bgcolor: "--card", borderpad: 3, font: { size: 11.5, color: "--ink-2" } }))],
+        { x: at, y: 1, yref: "paper", yanchor: "top", ...side(at, given.xaxis?.range), text: label, showarrow: false, bgcolor: "--card", borderpad: 3, font: { size: 11.5, color: "--ink-2" } }))],
     });
   }
 
@@ -62,6 +68,19 @@
     await Plotly.react(element, themed(figure.data ?? []), layoutFor(figure, narrow), { displayModeBar: false, responsive: true });
     element.classList.remove("waiting");
     drawn.set(element, figure);
+  }
+
+  // draws the figure, or its words where there is nothing to draw yet
+  async function show(element, figure) {
+    const blank = !figure.data?.length;
+    element.classList.toggle("blank", blank);
+    if (!blank) {
+      if (!drawn.has(element)) element.replaceChildren();
+      return draw(element, figure);
+    }
+    element.classList.remove("waiting");
+    if (drawn.delete(element)) window.Plotly.purge(element);
+    element.textContent = figure.empty ?? "No data in this period yet";
   }
 
   async function figureOf(element) {
@@ -76,14 +95,7 @@
     element.dataset.started = "yes";
     element.classList.add("waiting");
     try {
-      const figure = await figureOf(element);
-      if (!figure.data?.length) {
-        element.classList.remove("waiting");
-        element.classList.add("blank");
-        element.textContent = figure.empty ?? "No data in this period yet";
-        return;
-      }
-      await draw(element, figure);
+      await show(element, await figureOf(element));
     } catch (error) {
       element.classList.remove("waiting");
       element.classList.add("failed");
@@ -92,9 +104,12 @@
   }
 
   // data-chart-every="10": fetch and redraw while the page is looked at
-  async function refresh(element) {
-    if (document.hidden || !element.isConnected || !drawn.has(element)) return;
-    try { await draw(element, await figureOf(element)); } catch { /* keep what is drawn; the live line says it is stale */ }
+  function keepFresh(element, every_ms) {
+    const timer = setInterval(async () => {
+      if (!element.isConnected) { clearInterval(timer); drawn.delete(element); return; }
+      if (document.hidden) return;
+      try { await show(element, await figureOf(element)); } catch { /* keep what is drawn; the live line says it is stale */ }
+    }, every_ms);
   }
 
   function scan(within) {
@@ -102,7 +117,7 @@
       const first = !element.dataset.started;
       start(element);
       const every = Number(element.dataset.chartEvery);
-      if (first && every > 0) setInterval(() => refresh(element), every * 1000);
+      if (first && every > 0) keepFresh(element, every * 1000);
     }
   }
 

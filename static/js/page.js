@@ -22,6 +22,17 @@
     setTimeout(() => { button.textContent = said; }, 2000);
   });
 
+  // table.cards: each cell learns its column's name, so that a phone can show a row as a card
+  const name = (within) => {
+    for (const table of within.querySelectorAll("table.cards:not([data-named])")) {
+      const names = [...table.tHead.rows[0].cells].map((cell) => (cell.querySelector(".sr") ? "" : cell.textContent));
+      for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, at) => { if (!cell.colSpan || cell.colSpan === 1) cell.dataset.name = names[at]; });
+      table.dataset.named = "";
+    }
+  };
+  name(document);
+  document.addEventListener("htmx:load", (event) => name(event.target));
+
   // data-autosubmit: a form that is sent when a choice in it changes; its button is for those without script
   for (const form of document.querySelectorAll("form[data-autosubmit]")) {
     for (const button of form.querySelectorAll("button[data-fallback]")) button.hidden = true;

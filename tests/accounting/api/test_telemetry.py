@@ -217,7 +217,7 @@ class TestDatabaseTrouble:
 
         monkeypatch.setattr(where, locked)
         response = post(batch({}))
-        refused(response, 503, "not_stored")
+        refused(response, 503, "try_again")
         assert int(response["Retry-After"]) > 0
 
     def test_loses_nothing_that_was_acknowledged(self, post: Post, batch: Batch) -> None:

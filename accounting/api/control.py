@@ -24,9 +24,7 @@ class ReadToken(HttpBearer):
     def __call__(self, request: HttpRequest) -> ApiToken:
         token = authenticate(request.headers.get("Authorization"), scope=ApiToken.Scope.READ, now=datetime.now(UTC))
         if token.team_id is None:
-            raise Problem(
-                403, "not_permitted", "a site's token reads nothing: use a team's token"
-            )
+            raise Problem(403, "not_permitted", "a site's token reads nothing: use a team's token")
         return token
 
     def authenticate(self, request: HttpRequest, token: str) -> None:

@@ -77,11 +77,14 @@ class Run:
             progress=self.speaker.stage(made_by + 15.0, 92.0),
         )
         self._for_each(self._planned_and_going(), self._weigh, "reading peak memory", 92.0, 100.0)
+        self.speaker.stage(100.0, 100.0)(1.0, "measured")
         self.say("done")
 
     def _open(self) -> None:
         self.speaker.stage(0.0, 1.0)(0.0, "opening the workload")
-        torch.set_num_threads(self.plan.threads or len(os.sched_getaffinity(0)))
+        # One core is left to the meter and to whatever else runs: threads that wait for a core taken away from one of
+        # them make a window many times longer, and its energy with it.
+        torch.set_num_threads(self.plan.threads or max(1, len(os.sched_getaffinity(0)) - 1))
         seed_everything(self.plan.seed)
         self.artifacts.mkdir(parents=True, exist_ok=True)
         self.workload = load_workload(self.plan.workload, folder=self.plan.folder)

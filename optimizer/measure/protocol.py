@@ -13,7 +13,7 @@ Plan (`Plan.to_json`), the keys with their defaults:
      "variants": [{"position": 0, "technique": "none", "parameters": {}},
                   {"position": 1, "technique": "quantize", "parameters": {"scheme": "dynamic"}}],
      "repeats": 20, "seed": 0,
-     "threads": null,                      torch threads; null: every core this process may use
+     "threads": null,                      torch threads; null: one less than the cores it may use
      "window_s": null}                     shortest window; null: the workload's own
 
 Exactly one variant has technique "none": the baseline, whatever its position.
@@ -163,7 +163,7 @@ class Transcript:
             if event["at_ns"] > received_ns + CLOCK_SLACK_NS:
                 raise ProtocolError(f"event {event['event']!r} is stamped in the future: {event['at_ns']}")
             self._remember(event["event"], event)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, ProtocolError):
                 raise
             raise ProtocolError(f"not an event ({type(error).__name__}: {error}): {line[:200]!r}") from error

@@ -74,7 +74,8 @@ def run_rounds(
         _attempt(going, arm, failed, partial(_warm_up, arm))
         progress(0.0, "warming up")
     gc.collect()
-    gc.disable()
+    gc.freeze()  # what is here stays: collecting between rounds looks at what came since
+    gc.disable()  # and never within one
     try:
         windows.idle()
         for number in range(rounds):
@@ -86,6 +87,7 @@ def run_rounds(
         windows.idle()
     finally:
         gc.enable()
+        gc.unfreeze()
 
 
 def _round(arm: Arm, number: int, window_s: float, windows: Windows, say: Say) -> None:

@@ -15,7 +15,7 @@ from optimizer.experiments.submit import submit
 from optimizer.models import Workload
 workload = Workload.objects.get(builtin="digits-classifier")
 question = {"goal": "size", "quality_floor_points": 100.0, "repeats": 5}
-print(submit(workload, variants=plan(workload), **question).pk)
+print(submit(workload, variants=plan(workload.kind, workload.builtin), **question).pk)
 """
 
 # What the ledger says of this machine, and the trapezoid over its agent's raw readings, hour by hour not needed:

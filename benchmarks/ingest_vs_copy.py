@@ -105,19 +105,20 @@ def server(folder: Path) -> Iterator[int]:
 
 def measure(port: int, url: str) -> None:
     from accounting.access import issue_token
-    from accounting.models import Device, DeviceSample, Host, Site
+    from accounting.models import Device, DeviceSample, Host, Job, Site
 
     site = Site.objects.create(name="Bench", slug="bench")
     _, secret = issue_token(name="bench", scopes=["ingest"], site=site)
     host = Host.objects.create(name="copied", site=site)
     device_ids = [Device.objects.create(host=host, key=f"gpu-{k}", acquired_at=START).pk for k in range(DEVICES)]
+    job_id = Job.objects.create(key="copied").pk
     seconds: dict[str, list[float]] = {"http": [], "copy, 500 a commit": [], "copy, one": []}
     rows, taken = CONNECTIONS * BATCHES * BATCH, 0
     with psycopg.connect(url) as connection:
         for turn in range(ROUNDS + 1):  # the first is for plans, caches and imports
             bodies = [[body(c, turn * BATCHES + b) for b in range(BATCHES)] for c in range(CONNECTIONS)]
             packed = [
-                [pack(device_ids, first + b * BATCH, BATCH) for b in range(rows // BATCH)]
+                [pack(device_ids, job_id, first + b * BATCH, BATCH) for b in range(rows // BATCH)]
                 for first in (2 * turn * rows, (2 * turn + 1) * rows)
             ]
             timed = {
@@ -191,23 +192,23 @@ COLUMNS = (
 )
 
 
-def pack(device_ids: list[int], first: int, count: int) -> bytes:
-    """Rows as COPY's binary format has them: how many fields, then each after its own length. The job is null."""
+def pack(device_ids: list[int], job_id: int, first: int, count: int) -> bytes:
+    """Rows as COPY's binary format has them: how many fields, then each after its own length."""
     fields = [("fields", ">i2")]
     kinds = {
         "device_id": ">i8", "at": ">i8", "source": ">i2", "power_w": ">f8", "energy_j": ">f8", "utilization": ">f8",
-        "memory": ">i8", "job_id": None, "measured": ">i1", "epoch": ">i8", "revision": ">i4", "received": ">i8",
+        "memory": ">i8", "job_id": ">i8", "measured": ">i1", "epoch": ">i8", "revision": ">i4", "received": ">i8",
     }  # fmt: skip
     for name, kind in kinds.items():
-        fields += [(f"{name} length", ">i4")] + ([(name, kind)] if kind else [])
+        fields += [(f"{name} length", ">i4"), (name, kind)]
     rows = np.zeros(count, dtype=fields)
     n = np.arange(first, first + count)
     rows["fields"] = len(kinds)
     for name, kind in kinds.items():
-        rows[f"{name} length"] = np.dtype(kind).itemsize if kind else -1
+        rows[f"{name} length"] = np.dtype(kind).itemsize
     rows["device_id"] = np.array(device_ids)[n % DEVICES]
     rows["at"] = int(START.timestamp()) * 1_000_000 + n // DEVICES * round(EVERY_S * 1_000_000)
-    rows["source"], rows["measured"], rows["memory"] = 2, 1, 1 << 33
+    rows["source"], rows["measured"], rows["memory"], rows["job_id"] = 2, 1, 1 << 33, job_id
     rows["power_w"], rows["energy_j"], rows["utilization"] = 300.0 + n % 97, 300.0 * n, n % 101 / 100
     return rows.tobytes()
 

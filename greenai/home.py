@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -124,7 +125,7 @@ def _events(visibility: Visibility, period: Period) -> list[dict[str, str]]:
     ]
 
 
-def _of_teams(rows, path: str, visibility: Visibility):  # type: ignore[no-untyped-def]
+def _of_teams(rows: QuerySet, path: str, visibility: Visibility) -> QuerySet:
     return rows if visibility.team_ids is None else rows.filter(**{f"{path}_id__in": visibility.team_ids})
 
 

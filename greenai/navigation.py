@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -66,7 +67,7 @@ def _link(request: HttpRequest, label: str, name: str, count: int = 0, count_hin
     return Link(label, url, current, count, count_hint)
 
 
-def _of_visible_teams(rows, path: str, visibility: Visibility) -> int:  # type: ignore[no-untyped-def]
+def _of_visible_teams(rows: QuerySet, path: str, visibility: Visibility) -> int:
     if visibility.team_ids is not None:
         rows = rows.filter(**{f"{path}_id__in": visibility.team_ids})
     return rows.count()

@@ -4,15 +4,16 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from greenai import health, home
+from greenai.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("live", home.home_live, name="home-live"),
     path("trend.json", home.home_trend, name="home-trend"),
     path("", include("accounting.api.urls")),
+    path("api/v1/", api.urls),
     path("", include("accounting.urls")),
     path("", include("optimizer.urls")),
-    path("", include("accounting.api.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),

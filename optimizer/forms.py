@@ -58,7 +58,7 @@ class OptimizeForm(forms.Form):
 
     def __init__(self, *args: Any, workload: Workload, **options: Any) -> None:
         super().__init__(*args, **options)
-        keys = [(variant.key, variant.label) for variant in candidates(workload.kind)]
+        keys = [(variant.key, variant.label) for variant in candidates(workload.kind, workload.builtin)]
         self.fields["variants"].choices = keys
         self.fields["variants"].initial = [key for key, _ in keys]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from accounting.agent import VERSION
 from accounting.agent.clock import Clock, machine_boot_id
-from accounting.agent.courier import Courier
+from accounting.agent.courier import Announcement, Courier
 from accounting.agent.jobs import JobFinder
 from accounting.agent.logs import log_to_stdout
 from accounting.agent.loop import Loop, serve
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     with only_agent(options.spool):
         spool = Spool(options.spool, machine_boot=machine_boot_id())
         with suppress(sqlite3.Error):  # a full disk: `status` will know less, and nothing else is lost
-            spool.note(server=client.url, host=options.host)
+            spool.note(server=client.url, host=options.host, sensors=json.dumps(rack.states()))
         log.info("greenai-agent %s on %s, posting to %s, spool %s", VERSION, options.host, client.url, options.spool)
         for name, sensor in rack.open.items():
             devices = ", ".join(device.device for device in sensor.devices())
@@ -67,7 +67,8 @@ def _run(options: argparse.Namespace) -> int:
         waiting = spool.counts()["waiting"]
         log.info("stopped; %d samples measured, %d delivered, %d waiting", loop.measured, courier.delivered, waiting)
         spool.close()
-    return WRONG if options.once and (waiting or not loop.measured) else WELL
+    failed = courier.defect or (options.once and (waiting or not loop.measured))
+    return WRONG if failed else WELL
 
 
 def _flush(options: argparse.Namespace) -> int:
@@ -77,6 +78,7 @@ def _flush(options: argparse.Namespace) -> int:
     if options.parked:
         log.info("%d parked samples are put back", spool.unpark())
     courier = Courier(spool, client.post, agent_id=options.agent_id, host=options.host, clock=Clock())
+    courier.announce(Announcement(sensors=json.loads(spool.facts().get("sensors", "{}"))))
     done = courier.drain(deadline_s=options.timeout)
     show({"delivered": courier.delivered, **spool.counts()}, as_json=options.json)
     return WELL if done else WRONG

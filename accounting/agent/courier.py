@@ -4,6 +4,7 @@ import logging
 import random
 import sqlite3
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -53,23 +54,40 @@ class Courier:
     ) -> None:
         self._spool, self._post, self._clock, self._chance = spool, post, clock, chance
         self._agent_id, self._host = agent_id, host
-        self._announcement = Announcement()
+        self._announcement: Announcement | None = None  # until the first, only samples are posted
         self._announced: Announcement | None = None
+        self._hurried = False
         self._limit, self._failures, self._not_before_s = BATCH, 0, 0.0
         self._newest_next = False
         self._complaint = ""
         self.delivered = 0
+        self.defect: Exception | None = None
         self.wake = threading.Event()
 
     def announce(self, announcement: Announcement) -> None:
         self._announcement = announcement
 
+    def hurry(self) -> None:
+        """Nothing more will be measured: do not wait for a batch to fill."""
+        self._hurried = True
+        if not self._failures:
+            self._not_before_s = 0.0
+        self.wake.set()
+
     def run(self, stop: threading.Event) -> None:
-        """Deliver until told to stop, then once more what still waits, quickly."""
-        while not stop.is_set():
-            self.wake.wait(self.step())
-            self.wake.clear()
-        self.drain(deadline_s=LAST_FLUSH_S)
+        """Deliver until told to stop, then once more what still waits, quickly.
+
+        A defect here stops the whole agent, so that it is seen and restarted rather than measuring for nobody.
+        """
+        try:
+            while not stop.is_set():
+                self.wake.wait(self.step())
+                self.wake.clear()
+            self.drain(deadline_s=LAST_FLUSH_S)
+        except Exception as defect:
+            self.defect = defect
+            log.critical("delivery broke down: %s", "".join(traceback.format_exception(defect)))
+            stop.set()
 
     def step(self) -> float | None:
         """Make one attempt if it is time. Returns how long there is nothing to do; None: until woken."""
@@ -105,7 +123,7 @@ class Courier:
 
     def _attempt(self, waiting: Waiting | None) -> None:
         announcement = self._announcement
-        outcome = self._post(self._batch(waiting, announcement))
+        outcome = self._post(self._batch(waiting, announcement or Announcement()))
         if outcome.kind is Kind.DELIVERED:
             self._settle(waiting, outcome)
             self._announced = announcement
@@ -122,7 +140,7 @@ class Courier:
             self._back_off(outcome)
 
     def _batch(self, waiting: Waiting | None, announcement: Announcement) -> TelemetryBatch:
-        fresh = self._announced is None or self._announced.devices != announcement.devices
+        known = self._announced or Announcement()
         return TelemetryBatch(
             agent=AgentInfo(
                 id=self._agent_id,
@@ -133,10 +151,8 @@ class Courier:
                 dropped=self._spool.dropped,
                 sensors=announcement.sensors,
             ),
-            devices=list(announcement.devices) if fresh else [],
-            jobs=list(announcement.jobs)
-            if self._announced is None or announcement.jobs != self._announced.jobs
-            else [],
+            devices=list(announcement.devices) if announcement.devices != known.devices else [],
+            jobs=list(announcement.jobs) if announcement.jobs != known.jobs else [],
             device_samples=list(waiting.samples) if waiting else [],
         )
 
@@ -156,7 +172,7 @@ class Courier:
 
     def _pace(self, waiting: Waiting | None) -> None:
         behind = waiting is not None and self._spool.holds(self._limit)
-        pause_s = BACKLOG_PAUSE_S * self._chance() if behind else POST_EVERY_S
+        pause_s = BACKLOG_PAUSE_S * self._chance() if behind or self._hurried else POST_EVERY_S
         self._not_before_s = self._clock.monotonic_s() + pause_s
 
     def _back_off(self, outcome: Outcome | None) -> None:

@@ -48,7 +48,7 @@ class Loop:
                 log.warning("the spool cannot be worked: %s", error)
             if self._finished(once) or stop.wait(self._pause_s()):
                 break
-        self._courier.wake.set()
+        self._courier.hurry()
         while self._only_replays() and self._spool.holds(1) and not stop.wait(REPLAY_POLL_S):
             pass
 

@@ -5,7 +5,12 @@ import uuid
 from typing import Any
 
 import msgspec
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from accounting.access import AccessDenied
 
 TITLES = {
     400: "The request cannot be read",
@@ -19,6 +24,7 @@ TITLES = {
     422: "The request makes no sense",
     503: "Try again later",
 }
+RETRY_AFTER_S = 5
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -42,7 +48,7 @@ def request_id(request: HttpRequest) -> str:
 def problem_response(request: HttpRequest, problem: Problem) -> HttpResponse:
     document: dict[str, Any] = {
         "type": f"urn:greenai:problem:{problem.code}",
-        "title": TITLES[problem.status],
+        "title": TITLES.get(problem.status, "Refused"),
         "status": problem.status,
         "detail": problem.detail,
         "instance": request.path,
@@ -55,3 +61,42 @@ def problem_response(request: HttpRequest, problem: Problem) -> HttpResponse:
         content_type="application/problem+json",
         headers=problem.headers,
     )
+
+
+def access_problem(denied: AccessDenied) -> Problem:
+    """The answer to someone who may not."""
+    if denied.status == 401:
+        return Problem(401, "unauthorized", denied.detail, WWW_Authenticate='Bearer realm="greenai"')
+    return Problem(403, "not_permitted", denied.detail)
+
+
+def database_problem() -> Problem:
+    """The database is locked, down or full. It may go well next time."""
+    detail = "the database did not answer: send this again"
+    return Problem(503, "try_again", detail, Retry_After=str(RETRY_AFTER_S))
+
+
+def answer_problems(api: NinjaAPI) -> None:
+    """Have a ninja API answer every refusal as a problem document."""
+
+    @api.exception_handler(Problem)
+    def _(request: HttpRequest, problem: Problem) -> HttpResponse:
+        return problem_response(request, problem)
+
+    @api.exception_handler(AccessDenied)
+    def _(request: HttpRequest, denied: AccessDenied) -> HttpResponse:
+        return problem_response(request, access_problem(denied))
+
+    @api.exception_handler(ValidationError)
+    def _(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors)
+        return problem_response(request, Problem(422, "bad_parameters", faults))
+
+    @api.exception_handler(HttpError)
+    def _(request: HttpRequest, error: HttpError) -> HttpResponse:
+        return problem_response(request, Problem(error.status_code, "refused", str(error)))
+
+    @api.exception_handler(OperationalError)
+    @api.exception_handler(InterfaceError)
+    def _(request: HttpRequest, error: Exception) -> HttpResponse:
+        return problem_response(request, database_problem())

@@ -15,14 +15,13 @@ from django.views.decorators.csrf import csrf_exempt
 from accounting.access import AccessDenied, authenticate
 from accounting.agent.wire import MAX_BODY_BYTES, MAX_DECODED_BYTES, TelemetryReply
 from accounting.api.body import read_body
-from accounting.api.problem import Problem, problem_response
+from accounting.api.problem import Problem, access_problem, database_problem, problem_response
 from accounting.ingest.dirty import TooWide
 from accounting.ingest.store import latest_accepted, store
 from accounting.ingest.validate import EnvelopeError, parse
 from accounting.models import ApiToken
 
 ERRORS_SHOWN = 100  # `rejected` counts them all
-RETRY_AFTER_S = 5
 log = structlog.get_logger(__name__)
 
 
@@ -53,13 +52,4 @@ def _take(request: HttpRequest, *, now: datetime) -> TelemetryReply:
     except (OperationalError, InterfaceError, IntegrityError) as error:
         # Locked, down, full, or a team deleted under our feet: nothing was stored, and it may go well next time.
         log.warning("telemetry not stored", error=str(error).strip())
-        raise Problem(
-            503, "not_stored", "the database did not answer: send this again", Retry_After=str(RETRY_AFTER_S)
-        ) from error
-
-
-def access_problem(denied: AccessDenied) -> Problem:
-    """The API's answer to someone who may not."""
-    if denied.status == 401:
-        return Problem(401, "unauthorized", denied.detail, WWW_Authenticate='Bearer realm="greenai"')
-    return Problem(403, "not_permitted", denied.detail)
+        raise database_problem() from error

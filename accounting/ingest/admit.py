@@ -85,14 +85,16 @@ def _fault_of_team(item: Any, token: ApiToken, team_ids: dict[str, int]) -> tupl
 
 
 def _team_ids(batch: CheckedBatch, token: ApiToken) -> dict[str, int]:
+    named = {item.team for item in (*batch.jobs, *batch.job_marks)} - {None}
+    if not named:
+        return {}
     if token.team is not None:
         return {token.team.slug: token.team.pk}
-    named = {item.team for item in (*batch.jobs, *batch.job_marks)} - {None}
-    return dict(Team.objects.filter(slug__in=named).order_by().values_list("slug", "pk")) if named else {}
+    return dict(Team.objects.filter(slug__in=named).order_by().values_list("slug", "pk"))
 
 
 def _other_sites(batch: CheckedBatch, token: ApiToken) -> set[str]:
-    if token.site is None:
+    if not batch.facility_samples or token.site is None:
         return set()
     named = {sample.site for sample in batch.facility_samples} - {token.site.slug}
     return set(Site.objects.filter(slug__in=named).values_list("slug", flat=True)) if named else set()

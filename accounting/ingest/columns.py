@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +15,6 @@ NO_JOB = 0
 NO_BYTES = NO_SEQ = -1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SOURCES = {source.name.lower(): int(source) for source in DeviceSample.Source}
-_VALUES = attrgetter(
-    "measured_at", "source", "power_w", "energy_j", "utilization", "memory_used_bytes", "status", "revision", "seq"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +47,25 @@ class SampleColumns:
         return list(zip(self.device_id.tolist(), self.measured_at_us.tolist(), self.source.tolist(), strict=True))
 
 
-def columns(samples: Sequence[msgspec.Struct], device_ids: Sequence[int], job_ids: Sequence[int]) -> SampleColumns:
+def columns(samples: Sequence[Any], device_ids: Sequence[int], job_ids: Sequence[int]) -> SampleColumns:
     """Checked device samples, with the rows their names stand for, as columns."""
-    rows = zip(*map(_VALUES, samples), strict=True) if samples else iter([()] * 9)
-    measured_at, source, power_w, energy_j, utilization, memory, status, revision, seq = rows
     return SampleColumns(
         device_id=np.array(device_ids, dtype=np.int64),
-        measured_at_us=microseconds(measured_at),
-        source=np.array([SOURCES[s] for s in source], dtype=np.int16),
-        power_w=np.array(power_w, dtype=np.float64),  # None becomes nan
-        energy_j=np.array(energy_j, dtype=np.float64),
-        utilization=np.array(utilization, dtype=np.float64),
-        memory_used_bytes=np.array([NO_BYTES if m is None else m for m in memory], dtype=np.int64),
+        measured_at_us=microseconds(s.measured_at for s in samples),
+        source=np.array([SOURCES[s.source] for s in samples], dtype=np.int16),
+        power_w=np.array([s.power_w for s in samples], dtype=np.float64),  # None becomes nan
+        energy_j=np.array([s.energy_j for s in samples], dtype=np.float64),
+        utilization=np.array([s.utilization for s in samples], dtype=np.float64),
+        memory_used_bytes=_or(NO_BYTES, [s.memory_used_bytes for s in samples]),
         job_id=np.array(job_ids, dtype=np.int64),
-        measured=np.array([s == "measured" for s in status], dtype=bool),
-        revision=np.array(revision, dtype=np.int32),
-        seq=np.array([NO_SEQ if s is None else s for s in seq], dtype=np.int64),
+        measured=np.array([s.status == "measured" for s in samples], dtype=bool),
+        revision=np.array([s.revision for s in samples], dtype=np.int32),
+        seq=_or(NO_SEQ, [s.seq for s in samples]),
     )
+
+
+def _or(unset: int, values: list[int | None]) -> NDArray[np.int64]:
+    return np.array([unset if value is None else value for value in values], dtype=np.int64)
 
 
 def microseconds(instants: Iterable[datetime]) -> NDArray[np.int64]:

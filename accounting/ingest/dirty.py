@@ -112,18 +112,19 @@ def _neighbours(runs: list[tuple[int, int, int, int]]) -> list[tuple[int | None,
     """Of each run (device, source, first, last): the reading before and after, of any source and of its own.
 
     Whole numbers only, so they stand in the text. Each of the four is one step in the primary key's index, or a walk
-    over other sources' readings of at most OWN_SOURCE_US.
+    over other sources' readings of at most OWN_SOURCE_US. LIMIT 1 and not max(): without statistics PostgreSQL takes
+    the day behind a reading for one row and reads all of it.
     """
-    table = DeviceSample._meta.db_table
+    select = f"SELECT measured_at_us FROM {DeviceSample._meta.db_table} WHERE device_id = run.column2"
+    before = f"{select} AND measured_at_us < run.column4"
+    after = f"{select} AND measured_at_us > run.column5"
+    own_before = f"{before} AND source = run.column3 AND measured_at_us >= run.column4 - {OWN_SOURCE_US}"
+    own_after = f"{after} AND source = run.column3 AND measured_at_us <= run.column5 + {OWN_SOURCE_US}"
+    last, first = "ORDER BY measured_at_us DESC LIMIT 1", "ORDER BY measured_at_us LIMIT 1"
     values = ",".join(f"({n},{d},{s},{f},{e})" for n, (d, s, f, e) in enumerate(runs))
-    of_device = f"FROM {table} WHERE device_id = run.column2 AND measured_at_us"
-    own = "AND source = run.column3 AND measured_at_us"
     with connection.cursor() as cursor:
         cursor.execute(f"""
-            SELECT (SELECT max(measured_at_us) {of_device} < run.column4),
-                   (SELECT max(measured_at_us) {of_device} < run.column4 {own} >= run.column4 - {OWN_SOURCE_US}),
-                   (SELECT min(measured_at_us) {of_device} > run.column5),
-                   (SELECT min(measured_at_us) {of_device} > run.column5 {own} <= run.column5 + {OWN_SOURCE_US})
+            SELECT ({before} {last}), ({own_before} {last}), ({after} {first}), ({own_after} {first})
             FROM (VALUES {values}) AS run ORDER BY run.column1
         """)
         return cursor.fetchall()

@@ -1,4 +1,4 @@
-"""Hosts, devices and agents of a batch: found by name within what the token speaks for, registered when first heard of.
+"""Hosts and devices of a batch: found by name within what the token speaks for, registered when first heard of.
 
 A site's token speaks for the site's hosts that no team claims, a team's token for the team's own; so a name can never
 reach another team's machine. A device that a sample names before anyone described it is of kind "other".
@@ -6,14 +6,12 @@ reach another team's machine. A device that a sample names before anyone describ
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from django.db.models import F, Q
-from django.db.models.functions import Greatest
 
 from accounting.ingest.shapes import CheckedBatch
-from accounting.models import Agent, ApiToken, Device, Host
+from accounting.models import ApiToken, Device, Host
 
 DESCRIBED = ("kind", "model", "tdp_w", "memory_bytes")
 
@@ -45,18 +43,6 @@ def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
     _add_devices({(fleet.host_ids[host], key) for host, key in named if key is not None}, fleet, now)
     _describe(batch, fleet)
     return fleet
-
-
-def note_agent(said: Any, fleet: Fleet, *, now: datetime) -> None:
-    """Note that an agent spoke and what it says of itself. Its row stays locked: an agent's batches take turns."""
-    news = {"last_seen_at": now, "version": said.version, "boot_id": said.boot_id, "sensors": said.sensors}
-    if said.sent_at is not None:
-        news["clock_offset_s"] = (said.sent_at - now) / timedelta(seconds=1)
-    agent = Agent.objects.filter(host_id=fleet.host_ids[said.host], key=said.id)
-    if not agent.update(dropped_total=Greatest(F("dropped_total"), said.dropped), **news):
-        new = Agent(host_id=fleet.host_ids[said.host], key=said.id, first_seen_at=now, last_seen_at=now)
-        Agent.objects.bulk_create([new], ignore_conflicts=True)  # another batch may have been first
-        agent.update(dropped_total=said.dropped, **news)
 
 
 def _find(names: set[str], token: ApiToken) -> Fleet:

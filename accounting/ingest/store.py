@@ -12,21 +12,22 @@ from hashlib import blake2b
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from numpy.typing import NDArray
 
 from accounting.agent import wire
 from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
+from accounting.ingest.agents import hear, take
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
 from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
-from accounting.ingest.fleet import Fleet, note_agent, register
+from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
-from accounting.ingest.streams import with_taken
 from accounting.ingest.validate import check
 from accounting.methods.units import US_PER_S
-from accounting.models import Agent, AgentStream, ApiToken, Device, DirtyHour
+from accounting.models import ApiToken, Device, DirtyHour
 
 
 def latest_accepted(now: datetime) -> datetime:
@@ -57,11 +58,11 @@ def store(
 def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
     batch, now_us = admitted.batch, microsecond(now)
     fleet = register(batch, token=token, now=now)
+    stream = None
     if batch.agent is not None:
-        note_agent(batch.agent, fleet, now=now)
-    jobs = register_jobs(admitted, token=token)
-    stream = _stream(fleet, batch)
+        stream = hear(batch.agent, host_id=fleet.host_ids[batch.agent.host], now=now)
     taken = stream.taken if stream is not None else []
+    jobs = register_jobs(admitted, token=token)
 
     samples = _columns(batch, fleet, jobs)
     kept = keep(samples, taken=taken, epoch=_epoch(batch, token), received_at_us=now_us, now=now)
@@ -71,7 +72,7 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     conflicts = [*kept.conflicts, *facility.conflicts]
     set_aside(conflicts)
     if stream is not None:
-        _take(stream, samples, batch)
+        take(stream, _numbers(batch, samples))
 
     spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
     gained = _lower_acquired(kept.changed, fleet)
@@ -100,23 +101,9 @@ def _epoch(batch: CheckedBatch, token: ApiToken) -> int:
     return int.from_bytes(blake2b(boot.encode(), digest_size=8).digest(), signed=True)
 
 
-def _stream(fleet: Fleet, batch: CheckedBatch) -> AgentStream | None:
-    """The numbers this agent has used since its boot. Nobody else changes them: `note_agent` has locked the agent."""
-    if batch.agent is None:
-        return None
-    host_id, key, boot_id = fleet.host_ids[batch.agent.host], batch.agent.id, batch.agent.boot_id
-    stream = AgentStream.objects.filter(agent__host=host_id, agent__key=key, boot_id=boot_id).order_by().first()
-    if stream is None:
-        stream = AgentStream.objects.create(agent=Agent.objects.get(host=host_id, key=key), boot_id=boot_id)
-    return stream
-
-
-def _take(stream: AgentStream, samples: SampleColumns, batch: CheckedBatch) -> None:
+def _numbers(batch: CheckedBatch, samples: SampleColumns) -> NDArray[np.int64]:
     of_facility = [sample.seq for sample in batch.facility_samples if sample.seq is not None]
-    numbers = np.append(samples.seq[samples.seq != NO_SEQ], of_facility).astype(np.int64)
-    taken = with_taken(stream.taken, numbers)
-    if taken != stream.taken:
-        AgentStream.objects.filter(pk=stream.pk).update(taken=taken)
+    return np.append(samples.seq[samples.seq != NO_SEQ], of_facility).astype(np.int64)
 
 
 def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:

@@ -58,8 +58,9 @@ def show(kind: str, mid: float, low: float | None = None, high: float | None = N
     factor, unit = next((scale for scale in reversed(scales) if size >= scale[0] * 0.9995), scales[0])
     if size == 0:
         factor, unit = next((scale for scale in scales if scale[0] == 1.0), scales[0])
-    low, high = (mid if low is None else low), (mid if high is None else high)
-    return Shown(significant(low / factor), significant(mid / factor), significant(high / factor), unit)
+    digits = 1 if kind == "cost" and 0 < size < 0.01 else 3  # 0.00008 EUR: its size is all that matters there
+    ends = (mid if low is None else low, mid, mid if high is None else high)
+    return Shown(*(significant(end / factor, digits=digits) for end in ends), unit)
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Charts as plain dicts for static/js/charts.js (docs/design.md): tokens for colours, SVG traces only."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,8 @@ def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zo
     if all(value is None for value in trend.low):
         return {"data": [], "empty": "Nothing in this period yet"}
     words, kind = METRIC_WORDS[metric]
-    factor, unit = _scale(kind, max(value or 0.0 for value in trend.high), currency)
+    sums = _sums(trend)
+    factor, unit = _scale(kind, max(value or 0.0 for value in sums), currency)
     at = [_local(bucket, zone if period.grain == "hour" else ZoneInfo("UTC")) for bucket in trend.buckets]
     traces = [
         {
@@ -37,7 +39,7 @@ def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zo
     ]  # fmt: skip
     per = "hour" if period.grain == "hour" else "UTC day"
     return {
-        "data": [*traces, _range_trace(trend, at, factor, unit)],
+        "data": [*traces, _range_trace(trend, _scaled(sums, factor), at, factor, unit)],
         "layout": {
             "barmode": "stack",
             "yaxis": {"title": {"text": f"{unit} {'CO₂e ' if metric == 'co2e' else ''}/ {per}"}},
@@ -52,10 +54,13 @@ TICKS = [  # an hour under its day, days without an hour
 ]
 
 
-def _range_trace(trend: Trend, at: Sequence[str], factor: float, unit: str) -> Figure:
+def _sums(trend: Trend) -> list[float | None]:
+    columns = zip(*(one.values for one in trend.series), strict=True)
+    return [None if all(v is None for v in column) else math.fsum(v or 0.0 for v in column) for column in columns]
+
+
+def _range_trace(trend: Trend, sums: Sequence[float | None], at: Sequence[str], factor: float, unit: str) -> Figure:
     """The sum with its low and high as whiskers, no marker of its own."""
-    columns = list(zip(*(one.values for one in trend.series), strict=True))
-    sums = [None if all(v is None for v in column) else sum(v or 0.0 for v in column) / factor for column in columns]
     up = [None if m is None else max((h or 0.0) / factor - m, 0.0) for m, h in zip(sums, trend.high, strict=True)]
     down = [None if m is None else max(m - (low or 0.0) / factor, 0.0) for m, low in zip(sums, trend.low, strict=True)]
     ends = [["", ""] if m is None else [m - d, m + u] for m, d, u in zip(sums, down, up, strict=True)]

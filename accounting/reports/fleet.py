@@ -1,10 +1,10 @@
 """Machines as people keep them: every device with what it draws, what it came to, and what is known of its site."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from accounting.models import Agent, Device, Host, SampleConflict, Site, SiteTerms
 from accounting.reports.live import LiveDevice, LiveView, visible_devices
@@ -44,7 +44,7 @@ def device_lines(
     ]
 
 
-def conflict_counts(device_ids) -> dict[int, int]:  # type: ignore[no-untyped-def]
+def conflict_counts(device_ids: Iterable[int]) -> dict[int, int]:
     """Readings set aside because the same key had come with other values, by device."""
     found = SampleConflict.objects.filter(device_id__in=list(device_ids)).order_by()
     return dict(found.values_list("device_id").annotate(Count("pk")))
@@ -86,13 +86,3 @@ def site_lines(visibility: Sees, *, now: datetime) -> list[SiteLine]:
 def unplaced(visibility: Sees) -> Sequence[Host]:
     """Hosts that stand at no site: their power cannot be given a grid. One query."""
     return list(visible_hosts(visibility).filter(site=None).annotate(devices_in=Count("devices")))
-
-
-def last_seen(device: Device) -> datetime | None:
-    return Agent.objects.filter(host=device.host_id).aggregate(at=Max("last_seen_at"))["at"]
-
-
-def open_conflicts(visibility: Sees, *, now: datetime) -> int:
-    """Readings set aside in the last day, on visible devices. One query."""
-    recent = Q(received_at__gt=now - timedelta(days=1))
-    return SampleConflict.objects.filter(recent, device__in=visible_devices(visibility)).count()

@@ -63,11 +63,6 @@ def split_table(parts: Sequence[Part], *, by: str, urls: Sequence[str] = ()) -> 
     return Table(f"by-{by}", f"Totals by {by}", columns, rows, urls)
 
 
-def totals_table(totals: Totals, *, name: str) -> Table:
-    """One line: what the cards say, in full."""
-    return split_table([Part(None, name, totals)], by="scope")
-
-
 _ENDS = (("_low", " low"), ("", ""), ("_high", " high"))
 _KNOWN = (
     Column("measured_share", "Measured share of IT energy"), Column("coverage", "Time covered"),

@@ -1,9 +1,10 @@
 """Where the numbers behind a figure come from, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from accounting.factorbook import catalog
+from accounting.factors.catalog import Row
 from accounting.methods.records import Factor, Status
 
 QUANTITY_WORDS = {
@@ -43,7 +44,7 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
     return [_line(factor_id, rows) for factor_id in sorted(set(factor_ids))]
 
 
-def _line(factor_id: str, rows: dict) -> FactorLine:  # type: ignore[type-arg]
+def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
     packaged, _, stand_in = factor_id.partition("@unknown-part:")
     if row := rows.get(packaged):
         of = f"{row.key} for {stand_in}" if stand_in else row.key

@@ -35,7 +35,7 @@ def amount(value: Any, kind: str) -> str:
 def figure(value: Any, kind: str) -> SafeString:
     """The large figure of a card, its unit small beside it."""
     if value is None:
-        return SafeString('<div class="fig">–</div>')
+        return format_html('<div class="fig">{}</div>', "–")
     shown = _shown(value, kind)
     return format_html('<div class="fig">{} <small>{}</small></div>', shown.mid, shown.unit)
 
@@ -85,6 +85,13 @@ def chip(status: str | None, words: str = "") -> dict[str, str]:
         "DEFAULT": "A stand-in value: nobody has said what holds here",
     }
     return {"key": key.lower(), "words": words or key.lower(), "hint": hints.get(key, "")}
+
+
+@register.inclusion_tag("partials/bar.html")
+def bar(*parts: float) -> dict[str, Any]:
+    """`{% bar operational embodied %}`: shares of a whole, side by side; nothing where the whole is nothing."""
+    whole = sum(parts)
+    return {"percents": [f"{part / whole * 100:.2f}" for part in parts] if whole > 0 else []}
 
 
 @register.inclusion_tag("partials/spark.html")

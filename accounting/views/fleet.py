@@ -1,5 +1,7 @@
 """Sites, hosts and devices: where they stand, what they draw, what is known of them, and how to say more."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -110,7 +112,7 @@ def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
 
 
-def _blank(site: Site, latest: SiteTerms | None, now) -> SiteTermsForm:  # type: ignore[no-untyped-def]
+def _blank(site: Site, latest: SiteTerms | None, now: datetime) -> SiteTermsForm:
     """The first terms hold from the site's first hour on, so that nothing stays DEFAULT; later ones from this hour."""
     since = now if latest else site.created_at
     initial = {"valid_from": since.replace(minute=0, second=0, microsecond=0)}

@@ -99,6 +99,11 @@ def _teams_to_change(request: HttpRequest) -> list[Team]:
 
 
 def _agents_since(token: ApiToken) -> QuerySet[Agent]:
-    """Agents of the token's owner that were heard of since it was made. The token itself keeps no list of them."""
+    """Agents of the token's owner heard of since it was made: the new ones, else (a token replaced) the known ones.
+
+    The token itself keeps no list of who uses it.
+    """
     place = Q(host__team=token.team) if token.team_id else Q(host__site=token.site)
-    return Agent.objects.filter(place, last_seen_at__gte=token.created_at).select_related("host")
+    heard = Agent.objects.filter(place, last_seen_at__gte=token.created_at).select_related("host")
+    new = heard.filter(first_seen_at__gte=token.created_at)
+    return new if new.exists() else heard

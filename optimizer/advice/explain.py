@@ -1,9 +1,14 @@
 """Sentences with the figures that decide."""
 
+import math
 from collections.abc import Sequence
 
 from accounting.methods.records import Range
 from optimizer.advice.records import Judged, Question, Saving
+from optimizer.advice.savings import negated
+
+ENERGY_KWH = ((1e-6, "mWh"), (1e-3, "Wh"), (1.0, "kWh"), (1e3, "MWh"))
+MASS_G = ((1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"))
 
 
 def ratio_words(ratio: Range) -> str:
@@ -35,19 +40,37 @@ def why_recommended(best: Judged, saving: Saving, *, per: str, currency: str, de
 
 
 def saving_words(saving: Saving, *, per: str, currency: str) -> str:
-    energy, co2e, cost = saving.facility_energy_kwh, saving.co2e_g, saving.cost
+    energy = saving.facility_energy_kwh
     if energy.low <= 0.0 <= energy.high:
         return (
-            f"Whether it saves energy is not shown: {energy.mid:+.3g} kWh per {per}, "
-            f"with an interval from {energy.low:+.3g} to {energy.high:+.3g}."
+            f"Whether it saves energy is not shown: {range_words(energy, ENERGY_KWH, signed=True)} per {per}, "
+            "where a plus is a saving."
         )
     if energy.mid < 0.0:
-        return f"It draws more energy: {-energy.mid:.3g} kWh more per {per} ({-energy.high:.3g} to {-energy.low:.3g})."
+        return f"It draws more energy: {range_words(negated(energy), ENERGY_KWH)} more per {per}."
     return (
-        f"Per {per} it should save {energy.mid:.3g} kWh ({energy.low:.3g} to {energy.high:.3g}), "
-        f"{co2e.mid:.3g} g CO2e ({co2e.low:.3g} to {co2e.high:.3g}) and "
-        f"{cost.mid:.3g} {currency} ({cost.low:.3g} to {cost.high:.3g})."
+        f"Per {per} it should save {range_words(energy, ENERGY_KWH)}, "
+        f"{range_words(saving.co2e_g, MASS_G)} of CO2e and {range_words(saving.cost, ((1.0, currency),))}."
     )
+
+
+def range_words(figure: Range, units: Sequence[tuple[float, str]], *, signed: bool = False) -> str:
+    """Three significant digits, the range in brackets, all in the unit that fits its larger end.
+
+    Args:
+        units: (size in the figure's own unit, name), smallest first.
+    """
+    size = max(abs(figure.low), abs(figure.high))
+    factor, unit = next((one for one in reversed(units) if size >= one[0]), units[0])
+    low, mid, high = (_digits(end / factor, signed=signed) for end in (figure.low, figure.mid, figure.high))
+    return f"{mid} {unit} ({low} to {high})"
+
+
+def _digits(value: float, *, signed: bool) -> str:
+    """Three significant digits without an exponent."""
+    decimals = 2 - math.floor(math.log10(abs(value))) if value else 0
+    text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
+    return f"+{text}" if signed and value > 0.0 else text
 
 
 def why_nothing_qualifies(judged: Sequence[Judged], question: Question) -> str:

@@ -31,12 +31,12 @@ def baseline(workload_kind: str) -> PlannedVariant:
     return PlannedVariant(BASELINE, BASELINE_LABELS[workload_kind])
 
 
-def candidates(workload_kind: str) -> list[PlannedVariant]:
-    """What to try on a workload of this kind, in the order of the registry, with every parameter spelled out."""
+def candidates(workload_kind: str, builtin: str) -> list[PlannedVariant]:
+    """What to try on this workload, in the order of the registry, with every parameter spelled out."""
     return [
         planned(spec.key, suggestion.label, suggestion.parameters)
         for spec in all_techniques().values()
-        for suggestion in spec.variants(workload_kind)
+        for suggestion in spec.variants(workload_kind, builtin)
     ]
 
 
@@ -49,7 +49,7 @@ def planned(key: str, label: str, parameters: Mapping[str, object]) -> PlannedVa
     return PlannedVariant(key, label, dict(technique(key).complete(parameters)))
 
 
-def plan(workload_kind: str, *, chosen: list[str] | None = None) -> list[PlannedVariant]:
+def plan(workload_kind: str, builtin: str, *, chosen: list[str] | None = None) -> list[PlannedVariant]:
     """The baseline and the candidates; only those whose `key` was chosen, where a person chose."""
-    tried = [variant for variant in candidates(workload_kind) if chosen is None or variant.key in chosen]
+    tried = [variant for variant in candidates(workload_kind, builtin) if chosen is None or variant.key in chosen]
     return [baseline(workload_kind), *tried]

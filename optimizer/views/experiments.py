@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounting.access import audit, can_change
 from accounting.reports.export import csv_of
+from accounting.reports.queries import job_totals
 from optimizer.experiments.claim import request_cancel
 from optimizer.experiments.states import OPEN
 from optimizer.models import Experiment, Recommendation
@@ -38,7 +39,8 @@ def detail(request: HttpRequest, pk: str) -> HttpResponse:
         "title": str(experiment.workload),
         "crumbs": [("Experiments", reverse("experiments")), (str(experiment.workload), "")],
         "recommendation": recommendation,
-        "table": results.before_after(experiment),
+        "results": results.before_after(experiment),
+        "ledger": job_totals(experiment.job) if experiment.job else None,
         "has_measurements": experiment.variants.filter(measurements__isnull=False).exists(),
         **_live(request, experiment),
     }

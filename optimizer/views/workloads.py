@@ -83,7 +83,7 @@ def _optimize(request: HttpRequest, workload: Workload) -> HttpResponse:
                 quality_floor_points=wanted["quality_floor_points"],
                 quality_minimum=wanted["quality_minimum"],
                 repeats=wanted["repeats"],
-                variants=plan(workload.kind, chosen=wanted["variants"]),
+                variants=plan(workload.kind, workload.builtin, chosen=wanted["variants"]),
                 created_by=request.user,
             )
             audit(actor=request.user, action="experiment.submitted", subject=experiment.pk, workload=str(workload))

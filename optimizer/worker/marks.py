@@ -1,7 +1,7 @@
 """An experiment's own energy in the ledger: the machine's agent meters it, the worker only says when it was.
 
 Marks go to the server's own telemetry address, in a thread, so that a slow server never holds up a measurement. What
-could not be delivered stays in a small file and is sent before the next experiment; a mark that a killed worker left
+could not be delivered stays in a small file and is sent again with every sign of life; a mark that a killed worker left
 open is closed there at its last sign of life, so that nothing later is booked under the experiment.
 """
 
@@ -9,6 +9,7 @@ import json
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,12 +17,14 @@ from pathlib import Path
 
 import structlog
 
-from accounting.agent.post import Kind, Outcome
+from accounting.agent.post import Client, ConfigurationError, Kind, Outcome, Token
 from accounting.agent.wire import JobInfo, JobMark, TelemetryBatch
+from optimizer.models import Hardware
 
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 15.0
 LAST_DELIVERY_S = 15.0
 NOTE_EVERY_S = 5.0
+THIS_PROCESS = uuid.uuid4().hex
 
 log = structlog.get_logger()
 Post = Callable[[TelemetryBatch], Outcome]
@@ -41,6 +44,7 @@ class Mark:
     started_at: str
     alive_at: str
     ended_at: str | None = None
+    process: str = THIS_PROCESS  # whose mark it is, so that a later one knows an open mark for left behind
 
     def batch(self) -> TelemetryBatch:
         """The job's own times are columns that `experiments.claim` keeps: attempts come and go within them."""
@@ -60,7 +64,7 @@ class Marker:
         self._mark, self._post, self._journal = mark, post, journal
         self._noted_s = 0.0
         self._waiting: queue.Queue[Mark | None] = queue.Queue()
-        self._give_up = threading.Event()
+        self._wake, self._given_up = threading.Event(), False
         self._thread = threading.Thread(target=self._deliver, name="job-marks", daemon=True)
 
     def __enter__(self) -> "Marker":
@@ -76,7 +80,7 @@ class Marker:
         if time.monotonic() - self._noted_s >= NOTE_EVERY_S:
             self._note()
 
-    def end(self, at: datetime) -> None:
+    def end(self, at: datetime, *, patience_s: float = LAST_DELIVERY_S) -> None:
         """Say that the machine is free again, and wait a little for the delivery."""
         self._mark = replace(self._mark, ended_at=at.isoformat(), alive_at=at.isoformat())
         self._note()
@@ -85,11 +89,12 @@ class Marker:
             return
         self._waiting.put(self._mark)
         self._waiting.put(None)
-        self._thread.join(LAST_DELIVERY_S)
-        self._give_up.set()
+        self._wake.set()
+        self._thread.join(patience_s)
 
     def __exit__(self, *_: object) -> None:
-        self._give_up.set()
+        self._given_up = True
+        self._wake.set()
 
     def _deliver(self) -> None:
         assert self._post is not None
@@ -97,7 +102,9 @@ class Marker:
             self.problem = f"Its energy is not marked in the ledger yet: no answer from the server about {mark.job}"
             wait_s = RETRY_FIRST_S
             while problem := refusal(self._post(mark.batch())):
-                if self._give_up.wait(wait_s) or not self._waiting.empty():
+                self._wake.wait(wait_s)
+                self._wake.clear()
+                if self._given_up or self._mark.ended_at != mark.ended_at:
                     break  # the newer mark says everything this one does
                 wait_s = min(wait_s * 2, RETRY_MOST_S)
             self.problem = problem
@@ -109,6 +116,20 @@ class Marker:
         write_note(self._journal, self._mark)
 
 
+def post_to(server: str) -> Post | None:
+    """How to reach the server's telemetry address with this machine's token; None where no token is given."""
+    try:
+        return Client(server, Token.find(None)).post
+    except ConfigurationError as error:
+        log.warning("experiments are not marked in the ledger", reason=str(error))
+        return None
+
+
+def folder_of(hardware: Hardware, data_dir: Path) -> Path:
+    """Where this machine's notes lie."""
+    return data_dir / "worker" / hardware.key
+
+
 def write_note(journal: Path, mark: Mark) -> None:
     journal.parent.mkdir(parents=True, exist_ok=True)
     fresh = journal.with_suffix(".new")
@@ -116,20 +137,27 @@ def write_note(journal: Path, mark: Mark) -> None:
     fresh.replace(journal)
 
 
-def send_left_over(folder: Path, *, post: Post | None) -> None:
-    """Send what earlier attempts could not; close what a killed worker left open at its last sign of life."""
-    for journal in sorted(folder.glob("*.json")) if post and folder.is_dir() else ():
+def send_left_over(folder: Path, *, post: Post) -> None:
+    """Send what earlier attempts could not; close what a killed worker left open at its last sign of life.
+
+    The mark of the attempt that runs in this very process is left alone.
+    """
+    for journal in sorted(folder.glob("*.json")):
         try:
             mark = Mark(**json.loads(journal.read_text()))
+        except FileNotFoundError:  # delivered meanwhile
+            continue
         except (ValueError, TypeError) as error:
             log.warning("a note about a mark cannot be read and is dropped", file=str(journal), reason=str(error))
             journal.unlink()
+            continue
+        if mark.process == THIS_PROCESS and mark.ended_at is None:
             continue
         problem = refusal(post(replace(mark, ended_at=mark.ended_at or mark.alive_at).batch()))
         if problem:
             log.warning("a mark still waits", job=mark.job, reason=problem)
             continue
-        journal.unlink()
+        journal.unlink(missing_ok=True)
 
 
 def refusal(outcome: Outcome) -> str:

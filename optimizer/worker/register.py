@@ -87,10 +87,18 @@ class Heartbeat:
     """A thread that writes signs of life, and links the machine to its host in the fleet once that is known."""
 
     def __init__(
-        self, hardware: Hardware, *, host_name: str, token: Token | None, every_s: float, clock: Callable[[], datetime]
+        self,
+        hardware: Hardware,
+        *,
+        host_name: str,
+        token: Token | None,
+        every_s: float,
+        clock: Callable[[], datetime],
+        chore: Callable[[], object] = lambda: None,
     ) -> None:
+        """`chore` is done after each sign of life; it must not block for long."""
         self._hardware, self._host_name, self._token = hardware, host_name, token
-        self._every_s, self._clock = every_s, clock
+        self._every_s, self._clock, self._chore = every_s, clock, chore
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -114,6 +122,7 @@ class Heartbeat:
             while not self._stop.wait(self._every_s):
                 try:
                     self.beat()
+                    self._chore()
                 except DatabaseError as error:  # it comes back; until then the machine counts as silent
                     log.warning("no sign of life could be written", reason=str(error))
                     connection.close()

@@ -14,7 +14,6 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
-from accounting.agent.post import Client, ConfigurationError, Token
 from accounting.methods.units import J_PER_KWH
 from accounting.models import Agent
 from optimizer.experiments.claim import Lease, LeaseLost, cancel_running, claim, give_back
@@ -23,7 +22,7 @@ from optimizer.measure.protocol import Plan, PlannedVariant, ProtocolError
 from optimizer.measure.summary import summarize
 from optimizer.models import Experiment, Hardware
 from optimizer.worker import artifacts
-from optimizer.worker.marks import Mark, Marker, Post, send_left_over
+from optimizer.worker.marks import LAST_DELIVERY_S, Mark, Marker, folder_of, post_to
 from optimizer.worker.register import this_host_name
 from optimizer.worker.save import save_failure, save_results
 from optimizer.worker.watch import (
@@ -37,6 +36,7 @@ from optimizer.worker.watch import (
 )
 
 AGENT_SEEN_WITHIN = timedelta(minutes=1)
+STOPPING_PATIENCE_S = 2.0  # the server may be stopping too; the mark is sent after the next start
 STOP = threading.Event()  # set when this worker process is told to end
 
 log = structlog.get_logger()
@@ -96,10 +96,9 @@ def _close(lease: Lease, measure: Callable[[], str], clock: Clock) -> str:
 
 
 def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Clock) -> str:
-    post, journals = _post(), settings.DATA_DIR / "worker" / hardware.key
-    send_left_over(journals, post=post)
     started = clock()
     mark = _mark(experiment, started, hardware)
+    journal = folder_of(hardware, settings.DATA_DIR) / f"{experiment.pk}-{lease.fence}.json"
     kept: dict[int, str] = {}
 
     def take(heard: Heard, folder: Path) -> None:
@@ -107,7 +106,7 @@ def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Cl
         names = {at: built.artifact for at, built in heard.transcript.built.items() if at != baseline}
         kept.update(artifacts.keep(names, child_folder=folder, data_dir=settings.DATA_DIR, experiment_id=experiment.pk))
 
-    with Marker(mark, post=post, journal=journals / f"{experiment.pk}-{lease.fence}.json") as marker:
+    with Marker(mark, post=post_to(settings.BASE_URL), journal=journal) as marker:
         watch = Watch(lease, grams_per_j=_grams_per_j(experiment), clock=clock, stop=STOP, on_alive=marker.alive)
         workloads = settings.DATA_DIR / "workloads"
         workloads.mkdir(exist_ok=True)
@@ -121,7 +120,7 @@ def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Cl
                 take=take,
             )
         finally:
-            marker.end(clock())
+            marker.end(clock(), patience_s=STOPPING_PATIENCE_S if STOP.is_set() else LAST_DELIVERY_S)
     results = summarize(heard.transcript, heard.log)
     remarks = [*_confinement(heard.granted), marker.problem, "" if marker.problem else _agent_remark(hardware, started)]
     save_results(
@@ -162,15 +161,6 @@ def _mark(experiment: Experiment, started: datetime, hardware: Hardware) -> Mark
         started_at=started.isoformat(),
         alive_at=started.isoformat(),
     )
-
-
-def _post() -> Post | None:
-    """How to reach the server's telemetry address; None where no token is given."""
-    try:
-        return Client(settings.BASE_URL, Token.find(None)).post
-    except ConfigurationError as error:
-        log.warning("experiments are not marked in the ledger", reason=str(error))
-        return None
 
 
 def _hidden() -> list[Path]:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from accounting.agent.post import ConfigurationError, Token
 from optimizer.models import Hardware
-from optimizer.worker import register, sandbox
+from optimizer.worker import marks, register, sandbox
 from optimizer.worker.run import STOP
 
 log = structlog.get_logger()
@@ -22,15 +22,20 @@ def serve(*, name: str, approve: bool, clock: Callable[[], datetime], say: Calla
     hardware = enrol(name=name, approve=approve, now=clock())
     say(standing(hardware))
     worker_shutting_down.connect(_stop, weak=False)
+    post, notes = marks.post_to(settings.BASE_URL), marks.folder_of(hardware, settings.DATA_DIR)
     beat = register.Heartbeat(
-        hardware, host_name=name, token=_token(), every_s=settings.GREENAI["heartbeat_s"], clock=clock
+        hardware,
+        host_name=name,
+        token=_token(),
+        every_s=settings.GREENAI["heartbeat_s"],
+        clock=clock,
+        chore=lambda: post and marks.send_left_over(notes, post=post),
     )
     with beat:
         beat.beat()
-        current_app.worker_main(
-            ["worker", "-Q", hardware.queue, "--pool", "solo", "-n", f"hardware-{hardware.key}@%h", "-l", "info",
-             "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        )  # fmt: skip
+        only_this_queue = ["worker", "-Q", hardware.queue, "-n", f"hardware-{hardware.key}@%h", "--pool", "solo"]
+        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        current_app.worker_main(["--quiet", *only_this_queue, *alone, "-l", "info"])
 
 
 def enrol(*, name: str, approve: bool, now: datetime) -> Hardware:
@@ -45,7 +50,9 @@ def standing(hardware: Hardware) -> str:
         case Hardware.State.APPROVED:
             return f"{hardware.name} is registered and runs experiments from the queue {hardware.queue}."
         case Hardware.State.RETIRED:
-            return f"{hardware.name} is retired and gets no experiment: an administrator can approve it under Hardware."
+            return (
+                f"{hardware.name} is retired and gets no experiment until an administrator approves it under Hardware."
+            )
     return f"{hardware.name} is registered and waits for approval: {settings.BASE_URL}/hardware/"
 
 

@@ -45,7 +45,7 @@ def trace(tmp_path: Path) -> Path:
 def start_agent(stack: Stack, trace: Path, *, host: str, spool: Path) -> "subprocess.Popen[str]":
     token = stack.data_dir / "agent.token"
     command = [sys.executable, "-m", "accounting.agent", "run", "--server", stack.url, "--token-file", str(token)]
-    command += ["--sensor", f"replay:{trace}", "--host", host, "--spool", str(spool), "--interval", "0.05"]
+    command += ["--sensor", f"replay:{trace}", "--host", host, "--spool", str(spool), "--speed", "0"]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

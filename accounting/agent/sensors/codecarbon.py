@@ -12,7 +12,7 @@ from importlib import import_module, resources
 from typing import Any, ClassVar
 
 from accounting.agent.sensors.base import Reading, Sensor, SensorUnavailable
-from accounting.agent.sensors.machine import Machine
+from accounting.agent.sensors.machine import CpuTimes, Machine
 from accounting.agent.wire import DeviceInfo, DeviceKind, Source, Status
 
 
@@ -27,6 +27,7 @@ class CodecarbonSensor(Sensor):
     def __init__(self, here: Machine, *, covered: Collection[DeviceKind] = ()) -> None:
         self._here = here
         self._cpu: Any = None
+        self._before: CpuTimes | None = None  # taken by the first reading, so that no load includes our own start
         self._memory_w: float | None = None
         self._notes: list[str] = []
         try:
@@ -35,8 +36,7 @@ class CodecarbonSensor(Sensor):
                 self._model = self._here.cpu_model()
                 self._tdp_w = here.cpu_tdp_w or self._find_tdp_w()
                 self._cpu = hardware.CPU.from_utils("", "cpu_load", self._model, self._tdp_w)
-                self._cpu.start()
-                self._before = self._here.cpu_times()
+                here.cpu_times()
             memory = self._here.memory_bytes()
             if "memory" not in covered and memory:
                 self._memory_bytes = memory[0]
@@ -61,7 +61,10 @@ class CodecarbonSensor(Sensor):
         readings = []
         if self._cpu is not None:
             now = self._here.cpu_times()
-            load = now.load_since(self._before)
+            load = now.load_since(self._before) if self._before else None
+            if self._before is None:
+                self._before = now
+                self._cpu.start()
             if load is not None:  # without an interval codecarbon would answer its idle floor
                 self._before = now
                 readings.append(Reading("cpu-0", float(self._cpu.total_power().W), utilization=load))

@@ -26,7 +26,7 @@ class CpuTimes:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where to read from, and what the operator says of the hardware. Other roots and clocks are for tests and benchmarks."""
+    """Where to read from, and what the operator says of the hardware. Others are for tests and benchmarks."""
 
     proc: Path = Path("/proc")
     powercap: Path = Path("/sys/class/powercap")

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from accounting.agent.sensors.base import Reading, Sensor, SensorUnavailable
-from accounting.agent.sensors.machine import Machine
+from accounting.agent.sensors.machine import CpuTimes, Machine
 from accounting.agent.wire import DeviceInfo, DeviceKind, Source, Status
 
 TEADS_CURVE = ((0.0, 0.12), (0.1, 0.32), (0.5, 0.75), (1.0, 1.02))  # (load, share of TDP)
@@ -43,13 +43,15 @@ class ProcstatSensor(Sensor):
         self._here = here
         self._tdp_w = here.cpu_tdp_w or TDP_PER_THREAD_W * self._here.cpu_threads()
         self._wants_cpu, self._memory = "cpu" not in covered, None
+        self._before: CpuTimes | None = None  # taken by the first reading, so that no load includes our own start
         if "memory" not in covered:
             self._memory = self._here.memory_bytes()
         try:
-            self._before = self._here.cpu_times()
+            here.cpu_times()
         except (OSError, ValueError) as error:
             raise SensorUnavailable(
-                f"no CPU times: {error}", "this model needs Linux; elsewhere `pip install codecarbon`"
+                f"no CPU times: {error}",
+                "CPU power is modelled from /proc/stat: run the agent on Linux, with /proc mounted",
             ) from error
 
     def devices(self) -> Sequence[DeviceInfo]:
@@ -64,9 +66,10 @@ class ProcstatSensor(Sensor):
         readings = []
         if self._wants_cpu:
             now = self._here.cpu_times()
-            load = now.load_since(self._before)
-            if load is not None:  # a load needs an interval; the first reading follows one tick later
+            load = now.load_since(self._before) if self._before else None
+            if load is not None or self._before is None:
                 self._before = now
+            if load is not None:
                 readings.append(Reading("cpu-0", power_w=cpu_power_w(load, self._tdp_w), utilization=load))
         memory = self._here.memory_bytes() if self._memory else None
         if memory:

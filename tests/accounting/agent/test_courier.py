@@ -1,5 +1,6 @@
 """From the spool to the server: order, refusals, waiting, and that nothing leaves the spool without a 200."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 from accounting.agent import courier as courier_module
 from accounting.agent.courier import Announcement, Courier, backoff_s
 from accounting.agent.logs import log_to_stdout
-from accounting.agent.post import Client, Token
+from accounting.agent.post import Client, Outcome, Token
 from accounting.agent.spool import Spool
-from accounting.agent.wire import MAX_SAMPLES, DeviceInfo, DeviceSample, JobInfo
+from accounting.agent.wire import MAX_SAMPLES, DeviceInfo, DeviceSample, JobInfo, TelemetryBatch
 from tests.accounting.agent.conftest import TurnedClock
 from tests.accounting.agent.scripted_server import TOKEN, Answer, ScriptedServer
 
@@ -233,6 +234,18 @@ class TestFailure:
         measure(spool, 1)
         spool.close()
         assert courier.step() == pytest.approx(1.0)
+
+    def test_a_defect_stops_the_agent_instead_of_leaving_it_to_measure_for_nobody(
+        self, spool: Spool, clock: TurnedClock
+    ) -> None:
+        def defective(batch: TelemetryBatch) -> Outcome:
+            raise LookupError("a defect")
+
+        courier, stop = Courier(spool, defective, agent_id="a", host="h", clock=clock), threading.Event()
+        measure(spool, 1)
+        courier.run(stop)
+        assert stop.is_set()
+        assert isinstance(courier.defect, LookupError)
 
 
 class TestWords:

@@ -1,6 +1,7 @@
 """The endpoint as programs meet it."""
 
 import gzip
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -156,6 +157,21 @@ class TestHostileBodies:
     def test_in_chunks_need_a_server_that_ends_them(self, post: Post) -> None:
         refused(post(b"{}", Transfer_Encoding="chunked"), 411, "length_required")
 
+    def test_in_chunks_are_read_to_their_end_and_no_further_than_the_limit(
+        self, site_secret: str, batch: Batch
+    ) -> None:
+        def send(body: bytes) -> HttpResponse:
+            headers = {"Authorization": f"Bearer {site_secret}", "Transfer-Encoding": "chunked"}
+            request = RequestFactory().post("/api/v1/telemetry", b"", "application/json", headers=headers)
+            stream = io.BytesIO(body)
+            request.environ |= {"wsgi.input": stream, "wsgi.input_terminated": True}
+            response = telemetry(request)
+            assert stream.tell() <= MAX_BODY_BYTES + 1
+            return response
+
+        assert decode_reply(send(batch({})).content).accepted == 1
+        refused(send(b"x" * 10_000_000), 413, "too_large")
+
     def test_sent_by_other_methods_are_refused(self, site_secret: str) -> None:
         for method in ("get", "put", "delete"):
             response = getattr(Client(), method)(
@@ -217,7 +233,7 @@ class TestDatabaseTrouble:
 
         monkeypatch.setattr(where, locked)
         response = post(batch({}))
-        refused(response, 503, "not_stored")
+        refused(response, 503, "try_again")
         assert int(response["Retry-After"]) > 0
 
     def test_loses_nothing_that_was_acknowledged(self, post: Post, batch: Batch) -> None:

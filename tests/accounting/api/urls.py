@@ -1,5 +1,7 @@
-"""The API alone at the root, as the project mounts it."""
+"""The API alone, as the project mounts it."""
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("accounting.api.urls"))]
+from greenai.api import api
+
+urlpatterns = [path("", include("accounting.api.urls")), path("api/v1/", api.urls)]

@@ -7,7 +7,7 @@ from optimizer.experiments.plan import candidates
 from optimizer.models import Experiment, Workload
 from tests.optimizer.rows import a_machine, a_workload
 
-KEYS = [variant.key for variant in candidates("inference")]
+KEYS = [variant.key for variant in candidates("inference", "digits-classifier")]
 QUESTION = {"goal": "size", "quality_floor_points": "1", "quality_minimum": "", "repeats": "20", "variants": KEYS}
 
 

@@ -86,7 +86,7 @@ def posted(monkeypatch):
         batches.append(batch)
         return Outcome(Kind.DELIVERED, reply=TelemetryReply(0, 0, 0, 0))
 
-    monkeypatch.setattr(run, "_post", lambda: post)
+    monkeypatch.setattr(run, "post_to", lambda server: post)
     return batches
 
 

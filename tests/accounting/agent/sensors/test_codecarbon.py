@@ -27,6 +27,7 @@ sys.addaudithook(watch)
 from accounting.agent.sensors.codecarbon import CodecarbonSensor
 from accounting.agent.sensors.machine import Machine
 sensor = CodecarbonSensor(Machine())
+sensor.read()
 time.sleep(0.2)
 seen["devices"] = [reading.device for reading in sensor.read()]
 seen["heavy"] = [name for name in ("pandas", "numpy", "torch", "django", "requests") if name in sys.modules]

@@ -1,0 +1,13 @@
+"""The read and control API at /api/v1/, of both apps; its description for programs is at /api/v1/openapi.json.
+
+Telemetry is not here: its path is a plain view, for speed (accounting/api/telemetry.py).
+"""
+
+from ninja import NinjaAPI
+
+from accounting.api.control import router as accounting_router
+from accounting.api.problem import answer_problems
+
+api = NinjaAPI(title="GreenAI", version="1", docs_url=None, urls_namespace="api")
+answer_problems(api)
+api.add_router("", accounting_router)

@@ -51,7 +51,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "csv_url": f"{reverse('split-csv')}?{query}",
         "parts": split(visibility, period.start, period.end, by=by),
         "heaviest_url": f"{reverse('jobs-heaviest')}?{period.query}",
-        "running": live.running_jobs(visibility, now=now)[:8],
+        "running": live.running_jobs(visibility, now=now).filter(experiment=None)[:8],  # those stand above already
         "experiments": _of_teams(
             Experiment.objects.filter(state="running"), "workload__team", visibility
         ).select_related("workload")[:5],

@@ -28,15 +28,15 @@ def loss_words(loss_points: Range, metric: str) -> str:
 
 
 def why_recommended(best: Judged, saving: Saving, *, per: str, currency: str, defaults: Sequence[str] = ()) -> str:
-    """Why this variant, what it should save, and how far that is known.
+    """Why this variant, what it should save, and how far that is known: a line each, the first stands alone on a card.
 
     Args:
         defaults: which of the rates behind the saving are stand-ins.
     """
-    words = f"{best.reason} {saving_words(saving, per=per, currency=currency)}"
+    lines = [best.reason, saving_words(saving, per=per, currency=currency)]
     if defaults:
-        words += f" Nobody has said what holds at this site for {', '.join(defaults)}: a default was used."
-    return words
+        lines.append(f"Nobody has said what holds at this site for {', '.join(defaults)}: a default was used.")
+    return "\n".join(lines)
 
 
 def saving_words(saving: Saving, *, per: str, currency: str) -> str:

@@ -178,6 +178,8 @@ def _cell(quantity: Quantity, row: Measurement | None, versus: Comparison | None
 def _versus(quantity: Quantity, row: Comparison) -> tuple[str, str, str]:
     """The verdict with its figure, the interval, and the tone: ratios, but for quality the change in points."""
     words, tone, quality_tone = VERDICTS[row.verdict]
+    if row.verdict == Comparison.Verdict.NO_DIFFERENCE and not row.ratio_low <= 1.0 <= row.ratio_high:
+        words = "too few rounds to say"  # optimizer.measure.intervals: few rounds carry no finding
     if quantity == Quantity.QUALITY:
         low, mid, high = (_points(end) for end in (row.difference_low, row.difference, row.difference_high))
         figure, tone = f"{mid} points", quality_tone

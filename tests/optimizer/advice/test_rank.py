@@ -43,6 +43,11 @@ class TestJudge:
         assert not judged.qualifies
         assert "No difference in size on disk was shown" in judged.reason
 
+    def test_says_that_rounds_were_too_few_where_the_interval_alone_would_call_it(self):
+        judged = judge(a_candidate(ratio=Range(0.2, 0.3, 0.4), goal_verdict="no_difference"), QUESTION)
+        assert not judged.qualifies
+        assert judged.reason.startswith("Too few rounds to say whether its size on disk differs: 0.30 times")
+
     def test_the_verdict_of_the_measurements_decides_not_the_look_of_the_interval(self):
         judged = judge(a_candidate(ratio=Range(0.990, 0.995, 0.999), goal_verdict="no_difference"), QUESTION)
         assert not judged.qualifies

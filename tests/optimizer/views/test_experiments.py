@@ -8,7 +8,7 @@ from optimizer.models import Experiment
 from optimizer.models.measurements import Measurement, Quantity
 from optimizer.recommend import recommend_for_experiment
 from optimizer.views.results import before_after
-from tests.optimizer.rows import NOW, a_machine, a_workload, an_experiment, later
+from tests.optimizer.rows import NOW, a_machine, a_workload, an_experiment, later, measured
 from tests.optimizer.test_recommend import a_finished_experiment
 
 State = Experiment.State
@@ -76,6 +76,14 @@ class TestDetail:
         size = [head.words for head in seen.heads].index("Size on disk")
         assert seen.heads[size].status == ""
         assert [row.cells[size].status for row in seen.rows] == ["MEASURED", "DEFAULT", "MEASURED"]
+
+    def test_says_so_where_too_few_rounds_carry_no_finding(self, people, workload):
+        experiment = a_finished_experiment(workload=workload)
+        experiment.comparisons.filter(quantity=Quantity.ENERGY).update(
+            verdict="no_difference", ratio_low=0.3, ratio=0.4, ratio_high=0.5
+        )
+        measured(experiment.variants.get(position=1), Quantity.ENERGY, 0.4)
+        assert "0.40 ×, too few rounds to say" in page(people.member, experiment).content.decode()
 
     def test_says_one_point_and_two_points(self, people, workload):
         one = an_experiment(workload=workload, quality_floor_points=1.0)

@@ -1,5 +1,6 @@
 """The landing page: what the ledger says, what is happening now, and what could be done about it."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -109,8 +110,13 @@ def _advice(row: Recommendation) -> Advice:
         evidence=f"{row.evidence} here" if row.evidence == "measured" else row.evidence,
         saving=f"−{shown.mid} {shown.unit} / {row.per}" if saves else "",
         interval=f"{shown.low} – {shown.high} {shown.unit}" if saves else "",
-        reason=row.reason.partition("\n")[0],
+        reason=_headline(row.reason),
     )
+
+
+def _headline(reason: str) -> str:
+    """Its first sentence without the intervals in brackets: the advice's own page has them all."""
+    return re.sub(r" \([^)]*\)", "", reason.partition("\n")[0]).partition(". ")[0].rstrip(".") + "."
 
 
 def _running_experiments(visibility: Visibility) -> list[Experiment]:

@@ -12,6 +12,8 @@ from accounting.models.fleet import Device, Host, Job, Site
 class Agent(models.Model):
     """A program that posts. Its silence and its losses are shown, never guessed away."""
 
+    STAND_IN_KEY = "hardware-worker"  # meters its own experiments only: silence between them says nothing
+
     key = models.CharField(max_length=120)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")
     version = models.CharField(max_length=40, blank=True)

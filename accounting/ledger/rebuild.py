@@ -10,7 +10,7 @@ from django.db.models import Sum
 
 from accounting.factorbook import catalog
 from accounting.factorbook.sites import site_factors
-from accounting.ledger.energy_hours import EnergyRow, energy_rows
+from accounting.ledger.energy_hours import EnergyRow, energy_rows, node_runs
 from accounting.ledger.footprint import embodied_rate, footprint
 from accounting.ledger.instants import HOUR, hour_at, to_us
 from accounting.ledger.load import (
@@ -18,6 +18,7 @@ from accounting.ledger.load import (
     Window,
     load_devices,
     load_marks,
+    load_nodes,
     load_owners,
     load_readings,
     windows_of,
@@ -25,6 +26,7 @@ from accounting.ledger.load import (
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
+from accounting.methods.energy import NO_RUNS, Ints
 from accounting.methods.units import S_PER_HOUR, US_PER_S
 from accounting.models import Device, DirtyHour, EnergyHour
 
@@ -103,6 +105,7 @@ def _energy(
 ) -> list[EnergyRow]:
     marks, book = load_marks(windows), catalog()
     max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
+    under_node_us = _under_nodes(windows, devices, max_gap_us=max_gap_us)
     rows = [
         row
         for window, of_window in zip(windows, readings, strict=True)
@@ -114,9 +117,21 @@ def _energy(
             book=book,
             max_gap_us=max_gap_us,
             now_us=to_us(now),
+            under_node_us=under_node_us.get(window, NO_RUNS),
         )
     ]
     return [row for row in rows if row.covered_s or row.missing_s or row.held_s]
+
+
+def _under_nodes(windows: Iterable[Window], devices: dict[int, Device], *, max_gap_us: int) -> dict[Window, Ints]:
+    """For each window of a part, when a sensor of the whole node counts it. One query where no host has one."""
+    nodes = load_nodes(devices.values())
+    wanted = [(window, node_id) for window in windows for node_id in nodes.get(window.device_id, ())]
+    readings = load_readings([Window(node_id, window.first, window.last) for window, node_id in wanted])
+    of_window: dict[Window, list[list[Reading]]] = defaultdict(list)
+    for (window, _), of_node in zip(wanted, readings, strict=True):
+        of_window[window].append(of_node)
+    return {window: node_runs(of_nodes, max_gap_us=max_gap_us) for window, of_nodes in of_window.items()}
 
 
 def _write_ledger(

@@ -5,6 +5,7 @@ missing energy is not in the sums.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -26,10 +27,27 @@ QUANTITIES = (
 
 class DirtyHours(models.QuerySet["DirtyHour"]):
     def mark(self, device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
-        """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless."""
+        """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless.
+
+        What is counted by other devices' readings goes with them: the parts of a host with a sensor of its whole node.
+        """
+        stale = set(device_hours)
+        stale |= _parts_of_nodes(stale)
         stamp = time.time_ns()
-        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(set(device_hours))]
+        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
         self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
+
+
+def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """The same hours of whatever else is on the host of a sensor of a whole node. One query, rarely two."""
+    ids = {device_id for device_id, _ in device_hours}
+    nodes = dict(Device.objects.filter(pk__in=ids, kind=Device.Kind.NODE).order_by().values_list("pk", "host_id"))
+    if not nodes:
+        return set()
+    parts = defaultdict(list)
+    for pk, host_id in Device.objects.filter(host__in=set(nodes.values())).order_by().values_list("pk", "host_id"):
+        parts[host_id].append(pk)
+    return {(part, hour) for device_id, hour in device_hours if device_id in nodes for part in parts[nodes[device_id]]}
 
 
 class DirtyHour(models.Model):

@@ -129,9 +129,9 @@ def integrate_by_precedence(
         taken = _merged(taken, _covered_runs(one, between))
     covered_us = np.sum([p.covered_us for p in parts], axis=0, dtype=np.int64) if parts else 0
     bounds_us = _spoken_bounds(series, edges_us)
-    return PrecedenceEnergy(
-        tuple(parts), np.diff(bounds_us) - covered_us - np.diff(_length_below(elsewhere, bounds_us))
-    )
+    counted_elsewhere_us: Ints = np.diff(_length_below(elsewhere, bounds_us))
+    spoken_us: Ints = np.diff(bounds_us)
+    return PrecedenceEnergy(tuple(parts), spoken_us - covered_us - counted_elsewhere_us)
 
 
 def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> BinnedEnergy:

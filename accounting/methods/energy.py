@@ -129,9 +129,8 @@ def integrate_by_precedence(
         taken = _merged(taken, _covered_runs(one, between))
     covered_us = np.sum([p.covered_us for p in parts], axis=0, dtype=np.int64) if parts else 0
     bounds_us = _spoken_bounds(series, edges_us)
-    return PrecedenceEnergy(
-        tuple(parts), np.diff(bounds_us) - covered_us - np.diff(_length_below(elsewhere, bounds_us))
-    )
+    missing_us = np.diff(bounds_us - _length_below(elsewhere, bounds_us)) - covered_us
+    return PrecedenceEnergy(tuple(parts), np.asarray(missing_us, dtype=np.int64))
 
 
 def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> BinnedEnergy:

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounting.models import Host, Job, JobMark, Site, SiteTerms, Team
+from accounting.models import Host, Job, JobMark, Site, SiteTerms, Team, TeamHour
 from accounting.reports.display import significant
 from accounting.reports.periods import preset
 from accounting.reports.queries import carbon_rate, split, totals
@@ -50,6 +50,12 @@ class TestHome:
         assert "Nothing measured yet" not in text
         # 0.4 Wh x 1.5; 0.4 Wh x 300 g/kWh + 10 g
         assert "0.600 <small>Wh" in text and "10.1 <small>g" in text
+
+    def test_says_so_beside_a_cost_of_nought(self, admin: Client) -> None:
+        rows.ledger_hour(rows.a_device(), this_hour(), kwh=1.0)
+        assert b"no price is known" not in admin.get("/").content
+        TeamHour.objects.update(cost_low=0.0, cost=0.0, cost_high=0.0)
+        assert b"no price is known" in admin.get("/").content
 
     @pytest.mark.parametrize("key", ["1h", "24h", "7d", "30d"])
     def test_shows_what_the_queries_say(self, admin: Client, key: str) -> None:

@@ -32,9 +32,9 @@ class TestCooling:
             tell(site, at(minutes), cooling_power_w=20_000.0)
         rebuilt()
         row = LedgerHour.objects.get(hour=EIGHT)
-        # 10 kWh x (1 + 20 / 10) = 30 kWh. Low: 9 kWh x (1 + 19.6 / 11) = 25.036; high: 11 x (1 + 20.4 / 9) = 35.933
+        # 10 kWh x (1 + 20 / 10) = 30 kWh. Low: 9 kWh x (1 + 19.5 / 11) = 24.955; high: 11 x (1 + 20.5 / 9) = 36.056
         got = (row.facility_energy_kwh_low, row.facility_energy_kwh, row.facility_energy_kwh_high)
-        assert got == pytest.approx((9 * (1 + 19.6 / 11), 30.0, 11 * (1 + 20.4 / 9)))
+        assert got == pytest.approx((9 * (1 + 19.5 / 11), 30.0, 11 * (1 + 20.5 / 9)))
         assert "telemetry:dublin:cooling_power" in row.factor_ids
         assert not [i for i in row.factor_ids if i.startswith("pue:")]
 

@@ -23,6 +23,8 @@ class LiveDevice:
     id: int
     name: str
     host: str
+    host_id: int
+    is_node: bool
     kind: str
     model: str
     power_w: float | None  # None: it reports, but two counter readings are needed first
@@ -42,7 +44,10 @@ class SilentAgent:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """`devices` are the hungriest `SHOWN`; `power_w` sums every device that reports, at the devices, before cooling."""
+    """`devices` are the hungriest `SHOWN`; `power_w` sums what reports, at the devices, before cooling.
+
+    The parts of a host count under its whole-node sensor where that reports.
+    """
 
     at: datetime
     devices: Sequence[LiveDevice]
@@ -67,7 +72,8 @@ def live(
     if only is not None:
         devices = devices.filter(pk=only)
     reporting = sorted(_latest(devices, now=now), key=lambda one: (-(one.power_w or 0.0), one.host, one.name))
-    watts = [one.power_w for one in reporting if one.power_w is not None]
+    whole = {one.host_id for one in reporting if one.is_node and one.power_w is not None}
+    watts = [one.power_w for one in reporting if one.power_w is not None and (one.is_node or one.host_id not in whole)]
     return LiveView(
         at=now,
         devices=reporting[:most],
@@ -125,6 +131,8 @@ def _live_device(device: Device) -> LiveDevice:
         id=device.pk,
         name=device.key,
         host=device.host.name,
+        host_id=device.host_id,
+        is_node=device.kind == Device.Kind.NODE,
         kind=device.get_kind_display(),
         model=device.model,
         power_w=_power_w(sample, device.before),  # type: ignore[attr-defined]

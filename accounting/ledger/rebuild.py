@@ -68,22 +68,21 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
             dirty = list(DirtyHour.objects.select_for_update(skip_locked=True).filter(pk__in=ids[k : k + CHUNK]))
             holes |= _replace({(d.device_id, d.hour) for d in dirty}, now=now)
         done += dirty
+    if holes:  # in a transaction of their own: a mark may wait for a poster, and must hold nothing while it does
+        DirtyHour.objects.mark(holes, now=now)  # before the marks that led here are gone: a kill in between loses none
     if done:
         with transaction.atomic():
             roll_up({(d.device_id, d.hour) for d in done})
             _clear(done)
-    if holes:  # in a transaction of their own: a mark may wait for a poster, and must hold nothing while it does
-        DirtyHour.objects.mark(holes, now=now)
     return len(done)
 
 
 def _clear(done: list[DirtyHour]) -> None:
-    """Remove the marks that are still the ones that were read."""
-    by_stamp: dict[int, list[int]] = defaultdict(list)
-    for dirty in done:
-        by_stamp[dirty.stamp].append(dirty.pk)
-    for stamp, ids in sorted(by_stamp.items()):
-        DirtyHour.objects.filter(stamp=stamp, pk__in=ids).delete()
+    """Remove the marks that are still the ones that were read. Locks them in the order in which posters do."""
+    read = {dirty.pk: dirty.stamp for dirty in done}
+    standing = DirtyHour.objects.select_for_update().filter(pk__in=read).order_by("device_id", "hour")
+    same = [pk for pk, stamp in standing.values_list("pk", "stamp") if stamp == read[pk]]
+    DirtyHour.objects.filter(pk__in=same).delete()
 
 
 def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -> set[tuple[int, datetime]]:

@@ -4,11 +4,12 @@ Each quantity stands as low / mid / high. `covered_s` is time backed by samples,
 missing energy is not in the sums.
 """
 
-import time
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -36,7 +37,7 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
         stale = set(device_hours)
         stale |= _parts_of_nodes(stale)
         stale |= _mates_at_sites(stale)
-        stamp = time.time_ns()
+        stamp = secrets.randbits(62)
         rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
         self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
 
@@ -60,7 +61,8 @@ def _mates_at_sites(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, d
     site_of = dict(placed.values_list("pk", "host__site"))
     if not site_of:
         return set()
-    reach = timedelta(microseconds=FacilitySample.WATER_REACH_US)
+    holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
+    reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
     first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
     shared = FacilitySample.objects.filter(
         Q(cooling_power_w__isnull=False) | Q(water_l__isnull=False),

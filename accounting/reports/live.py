@@ -25,6 +25,8 @@ class LiveDevice:
     name: str
     host: str
     site_id: int | None
+    host_id: int
+    is_node: bool
     kind: str
     model: str
     power_w: float | None  # None: it reports, but two counter readings are needed first
@@ -55,7 +57,10 @@ class AtTheWall:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """`devices` are the hungriest `SHOWN`; `power_w` sums every device that reports, at the devices, before cooling."""
+    """`devices` are the hungriest `SHOWN`; `power_w` sums what reports, at the devices, before cooling.
+
+    The parts of a host count under its whole-node sensor where that reports.
+    """
 
     at: datetime
     devices: Sequence[LiveDevice]
@@ -82,17 +87,18 @@ def live(
     if only is not None:
         devices = devices.filter(pk=only)
     reporting = sorted(_latest(devices, now=now), key=lambda one: (-(one.power_w or 0.0), one.host, one.name))
-    watts = [one.power_w for one in reporting if one.power_w is not None]
+    whole = {one.host_id for one in reporting if one.is_node and one.power_w is not None}
+    counted = [one for one in reporting if one.power_w is not None and (one.is_node or one.host_id not in whole)]
     return LiveView(
         at=now,
         devices=reporting[:most],
-        power_w=math.fsum(watts) if watts else None,
+        power_w=math.fsum(one.power_w or 0.0 for one in counted) if counted else None,
         reporting=len(reporting),
         in_service=devices.count(),
         silent=_silent(visibility, before=now - timedelta(seconds=silent_after_s), now=now),
         ledger_lag_s=ledger_lag_s(now=now),
         status=Status.worst(one.status for one in reporting) if reporting else None,
-        wall=at_the_wall(reporting, now=now),
+        wall=at_the_wall(counted, now=now),
     )
 
 
@@ -160,6 +166,8 @@ def _live_device(device: Device) -> LiveDevice:
         name=device.key,
         host=device.host.name,
         site_id=device.host.site_id,
+        host_id=device.host_id,
+        is_node=device.kind == Device.Kind.NODE,
         kind=device.get_kind_display(),
         model=device.model,
         power_w=_power_w(sample, device.before),  # type: ignore[attr-defined]

@@ -2,10 +2,11 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.stack import Stack
+from tests.stack import Stack, running_stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.torch_training]
 
@@ -64,3 +65,20 @@ class TestExperimentEnergy:
         # Two devices (processor and memory) held from start to end; marks may reach one reading further.
         assert balance["held_s"] == pytest.approx(2 * balance["ran_s"], rel=0.1, abs=4)
         assert 0 < balance["job_kwh"] < balance["ledger_kwh"]
+
+    def test_is_in_the_ledger_too_on_a_machine_without_an_agent(self, tmp_path: Path) -> None:
+        with running_stack(tmp_path, arguments=("--no-agent",)) as alone:
+            experiment = shell(alone, SUBMIT)
+            deadline = time.monotonic() + 240
+            while True:
+                balance = json.loads(shell(alone, BALANCE.format(pk=experiment)))
+                equal = balance["ledger_kwh"] == pytest.approx(balance["agent_kwh"], rel=1e-9)
+                if balance["state"] == "finished" and balance["dirty"] == 0 and equal and balance["held_s"] > 0:
+                    break
+                assert time.monotonic() < deadline and balance["state"] not in ("failed", "quarantined"), balance
+                time.sleep(1)
+
+        # Processor and memory, but for the seconds in which the worker opened its sensors.
+        assert balance["held_s"] == pytest.approx(2 * balance["ran_s"], rel=0.1, abs=20)
+        assert 0 < balance["job_kwh"] <= balance["ledger_kwh"]
+        assert "ledger" not in balance["explanation"]

@@ -10,6 +10,7 @@ from accounting.agent.wire import AgentInfo, DeviceInfo, DeviceSample, FacilityS
 from accounting.ingest.store import store
 from accounting.ledger.rebuild import mark_in_service, rebuild_dirty, rebuild_everything
 from accounting.models import DirtyHour, LedgerHour
+from accounting.reports.queries import carbon_rate
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, ledger, post, tell
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +38,13 @@ class TestCooling:
         assert got == pytest.approx((9 * (1 + 19.5 / 11), 30.0, 11 * (1 + 20.5 / 9)))
         assert "telemetry:dublin:cooling_power" in row.factor_ids
         assert not [i for i in row.factor_ids if i.startswith("pue:")]
+
+    def test_shows_in_the_rate_that_experiments_and_advice_go_by(self) -> None:
+        site = a_site()
+        post(a_device("node", site=site, kind="node"), range(0, 3601, 60), 10_000.0)
+        tell(site, EIGHT, cooling_power_w=20_000.0)
+        rebuilt()
+        assert carbon_rate(site, now=at(59)).pue.mid == pytest.approx(3.0)
 
     def test_is_shared_by_the_machines_in_proportion_to_what_they_draw(self) -> None:
         # 6 kW and 4 kW under 20 kW of cooling: 18 and 12 kWh at the wall

@@ -8,11 +8,19 @@ from hypothesis import strategies as st
 
 from accounting.methods.cost import electricity_cost
 from accounting.methods.embodied import embodied_g, embodied_rate_g_per_h
-from accounting.methods.facility import FacilityEnergy, Held, ItEnergy, facility_energy, time_mean
+from accounting.methods.facility import (
+    FacilityEnergy,
+    Held,
+    ItEnergy,
+    facility_energy,
+    it_power_w,
+    pue_of_cooling,
+    time_mean,
+)
 from accounting.methods.operational import co2e_location_g
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.rollup import Part, add_up
-from accounting.methods.water import offsite_l, onsite_l
+from accounting.methods.water import offsite_l, onsite_l, wue_of_litres
 
 amounts = st.floats(0, 1e9)
 ranges = st.lists(amounts, min_size=3, max_size=3).map(lambda xs: Range(*sorted(xs)))
@@ -42,6 +50,40 @@ class TestFacilityEnergy:
     def test_refuses_a_range_below_zero(self) -> None:
         with pytest.raises(ValueError, match="below zero"):
             facility_energy(ItEnergy(figure(-1, 0, 1, "kWh")), PUE)
+
+
+class TestPueOfCooling:
+    def test_is_one_and_the_cooling_over_the_machines(self) -> None:
+        # 1 + 19.6/11 = 2.782, 1 + 20/10 = 3, 1 + 20.4/9 = 3.267: little cooling over many machines is the low end
+        watts = figure(9e3, 10e3, 11e3, "W", Status.MODELLED, "a")
+        got = pue_of_cooling(figure(19.6e3, 20e3, 20.4e3, "W", Status.MEASURED, "b"), watts)
+        assert got is not None and (got.status, got.factor_ids) == (Status.MODELLED, ("a", "b"))
+        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((1 + 19.6 / 11, 3.0, 1 + 20.4 / 9))
+
+    def test_is_unknown_where_nothing_draws_power(self) -> None:
+        assert pue_of_cooling(figure(1, 1, 1, "W"), figure(0, 5, 9, "W")) is None
+
+
+class TestItPower:
+    def test_is_the_energy_of_all_over_the_time(self) -> None:
+        # (10 + 20) kWh over half an hour: 60 kW
+        one, other = (ItEnergy(figure(k, k, k, "kWh")) for k in (10.0, 20.0))
+        assert it_power_w([one, other], over_s=1800.0).range.mid == pytest.approx(60_000.0)
+
+    def test_refuses_no_time(self) -> None:
+        with pytest.raises(ValueError, match=r"over 0\.0 s"):
+            it_power_w([IT], over_s=0.0)
+
+
+class TestWueOfLitres:
+    def test_is_litres_an_hour_over_kilowatts(self) -> None:
+        # 40 L/h over 10 kW = 4 L/kWh; low 38 over 11 kW, high 42 over 9 kW
+        got = wue_of_litres(figure(38, 40, 42, "L/h"), figure(9e3, 10e3, 11e3, "W"))
+        assert got is not None
+        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((38 / 11, 4.0, 42 / 9))
+
+    def test_is_unknown_where_nothing_draws_power(self) -> None:
+        assert wue_of_litres(figure(1, 1, 1, "L/h"), figure(0, 0, 0, "W")) is None
 
 
 class TestTimeMean:

@@ -54,6 +54,13 @@ class TestLive:
         seen = view()
         assert (seen.power_w, seen.reporting) == (None, 1)
 
+    def test_counts_the_parts_of_a_host_under_its_whole_node(self) -> None:
+        node, part = rows.a_device("psu", kind="node"), rows.a_device("gpu-0")
+        sample(node, NOW - SECOND, 500.0)
+        sample(part, NOW - SECOND, 300.0)
+        seen = view()
+        assert (seen.power_w, seen.reporting) == (500.0, 2)
+
     def test_leaves_retired_devices_out(self) -> None:
         sample(rows.a_device(retired_at=NINE), NOW)
         assert view().in_service == 0

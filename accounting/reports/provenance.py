@@ -1,5 +1,6 @@
 """Where the numbers behind a figure come from, in words."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ QUANTITY_WORDS = {
     "embodied": "Making the device",
     "lifetime": "Service life",
     "tolerance": "Tolerance of a reading",
+    "continent_grid_intensity": "Grid intensity of a continent",
+    "cloud_grid_intensity": "Grid intensity of a cloud region",
+    "cloud_pue": "Facility overhead (PUE) of a cloud",
+    "cloud_wue": "On-site water of a cloud",
+    "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
     "telemetry": ("As the site's own telemetry said", Status.MEASURED),
@@ -45,10 +51,10 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, _, stand_in = factor_id.partition("@unknown-part:")
+    packaged, *steps = re.split(r"@(unknown-part|cloud):", factor_id)
     if row := rows.get(packaged):
-        of = f"{row.key} for {stand_in}" if stand_in else row.key
-        status = Status.DEFAULT if stand_in else row.factor.status
+        of = " for ".join([row.key, *steps[1::2]])
+        status = Status.DEFAULT if "unknown-part" in steps[::2] else row.factor.status
         words = QUANTITY_WORDS.get(row.quantity, row.quantity)
         return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
     kind, _, rest = factor_id.partition(":")

@@ -99,3 +99,18 @@ class TestCatalog:
     def test_names_what_is_missing(self) -> None:
         with pytest.raises(FactorDataError, match="no factor pue for 'moon'"):
             CATALOG.get("pue", "moon")
+
+
+class TestWaterBehindTheGrid:
+    def test_is_the_mix_times_the_median_of_each_fuel(self) -> None:
+        # France 2023, TWh x gal/MWh: (335.65 x 672 + 53.19 x 4491 + 31.43 x 205 + 9.71 x 826 + 9.5 x 553
+        # + 2.16 x 687 + 23.26 x 1 + 48.61 x 0) / 513.51 = 945.76; x 3.785411784 / 1000 = 3.580 L/kWh
+        assert lookup.ewif(CATALOG, "FR").value.mid == pytest.approx(3.580, abs=0.001)
+
+    def test_is_known_for_most_countries_and_published_figures_go_first(self) -> None:
+        assert len(CATALOG.keys("ewif")) > 200
+        assert lookup.ewif(CATALOG, "IE").id == "ewif:IE:li2025"
+
+    def test_range_is_widest_where_rivers_do_the_work(self) -> None:
+        norway, poland = (lookup.ewif(CATALOG, zone).value for zone in ("NO", "PL"))
+        assert norway.high / norway.mid > 3.5 > poland.high / poland.mid

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from accounting.factors.accelerators import match_accelerator
 from accounting.factors.catalog import Catalog
+from accounting.factors.cpus import find_cpu
 from accounting.factors.places import CloudRegion, continent_of, find_cloud_region
 from accounting.methods.records import Factor, Range, Status
 from accounting.methods.units import BYTES_PER_GIB
@@ -129,6 +131,35 @@ def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | Non
     return known or catalog.find("embodied", kind) or catalog.get("embodied", "other")
 
 
+def accelerator_tdp(catalog: Catalog, model: str) -> Factor | None:
+    """Watts that the maker designs one accelerator for; None where the name is not known.
+
+    A name that leaves the variant open (`H100`) gets the commonest, as a default, with the range of all of them.
+    """
+    return _of_accelerator(catalog, "accelerator_tdp", model)
+
+
+def accelerator_memory(catalog: Catalog, model: str) -> Factor | None:
+    """GB of memory on one accelerator, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_memory", model)
+
+
+def accelerator_bandwidth(catalog: Catalog, model: str) -> Factor | None:
+    """GB/s between one accelerator and its memory, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_bandwidth", model)
+
+
+def accelerator_fp16(catalog: Catalog, model: str) -> Factor | None:
+    """Dense 16-bit TFLOPS of one accelerator, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_fp16", model)
+
+
+def cpu_tdp(model: str) -> Factor | None:
+    """Watts of one CPU socket by its name; None where the name is not known."""
+    row = find_cpu(model)
+    return row.factor if row else None
+
+
 def lifetime(catalog: Catalog) -> Factor:
     return catalog.get("lifetime", "default")
 
@@ -160,6 +191,16 @@ def _of_cloud(catalog: Catalog, quantity: str, region: CloudRegion) -> Factor | 
         return published
     wider = catalog.find(quantity, f"{region.provider}:{region.geography}") or catalog.find(quantity, region.provider)
     return replace(wider, id=f"{wider.id}@cloud:{region.key}") if wider else None
+
+
+def _of_accelerator(catalog: Catalog, quantity: str, model: str) -> Factor | None:
+    match = match_accelerator(model)
+    known = catalog.find(quantity, match.key) if match else None
+    if match is None or known is None or not match.family:
+        return known
+    family = [factor.value for key in match.family if (factor := catalog.find(quantity, key))]
+    value = Range(min(v.low for v in family), known.value.mid, max(v.high for v in family))
+    return replace(known, id=f"{known.id}@unknown-variant:{match.alias}", value=value, status=Status.DEFAULT)
 
 
 def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Found:

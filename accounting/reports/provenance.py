@@ -21,6 +21,12 @@ QUANTITY_WORDS = {
     "cloud_grid_intensity": "Grid intensity of a cloud region",
     "cloud_pue": "Facility overhead (PUE) of a cloud",
     "cloud_wue": "On-site water of a cloud",
+    "accelerator_tdp": "Power of an accelerator (TDP)",
+    "accelerator_memory": "Memory of an accelerator",
+    "accelerator_bandwidth": "Memory bandwidth of an accelerator",
+    "accelerator_fp16": "Dense 16-bit speed of an accelerator",
+    "cpu_tdp": "Power of a CPU (TDP)",
+    "price_zone": "Electricity price of a place",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
@@ -51,10 +57,10 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, *steps = re.split(r"@(unknown-part|cloud):", factor_id)
+    packaged, *steps = re.split(r"@(unknown-part|unknown-variant|cloud):", factor_id)
     if row := rows.get(packaged):
         of = " for ".join([row.key, *steps[1::2]])
-        status = Status.DEFAULT if "unknown-part" in steps[::2] else row.factor.status
+        status = Status.DEFAULT if any(step.startswith("unknown") for step in steps[::2]) else row.factor.status
         words = QUANTITY_WORDS.get(row.quantity, row.quantity)
         return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
     kind, _, rest = factor_id.partition(":")

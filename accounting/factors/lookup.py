@@ -119,6 +119,13 @@ def price(catalog: Catalog, currency: str) -> Factor:
     return Factor(f"price:unknown:{currency}", Range.exact(0.0), f"{currency}/kWh", Status.DEFAULT, nothing)
 
 
+def price_in(catalog: Catalog, zone: str, currency: str) -> Factor:
+    """What the zone's or its country's larger consumers pay, where known in the currency; else as `price`."""
+    known = _around(catalog, "price_zone", zone.strip().upper())
+    in_currency = known is not None and known.factor.unit == f"{currency.upper()}/kWh"
+    return known.factor if known and in_currency else price(catalog, currency)
+
+
 def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | None) -> Factor:
     """Kilograms of making one device: by model, else by capacity (memory), else by kind."""
     if kind == "memory":
@@ -205,6 +212,16 @@ def _of_accelerator(catalog: Catalog, quantity: str, model: str) -> Factor | Non
 
 def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Found:
     zone = zone.strip().upper()
+    if known := _around(catalog, quantity, zone):
+        return known
+    continent = continent_of(zone)
+    if continent and (mean := catalog.find(f"continent_{quantity}", continent)):
+        return Found(replace(mean, id=f"{mean.id}@unknown-part:{zone}"), Step.CONTINENT)
+    return Found(catalog.get(quantity, WORLD), Step.WORLD)
+
+
+def _around(catalog: Catalog, quantity: str, zone: str) -> Found | None:
+    """The zone itself, else the smallest place around it down to its country."""
     if known := catalog.find(quantity, zone):
         return Found(known, Step.YEARLY_ZONE)
     parts = zone.split("-")
@@ -212,10 +229,7 @@ def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Found:
         if around := catalog.find(quantity, "-".join(parts[:length])):
             step = Step.SUBDIVISION if length > 1 else Step.COUNTRY
             return Found(_of_unknown_part(catalog, around, zone), step)
-    continent = continent_of(zone)
-    if continent and (mean := catalog.find(f"continent_{quantity}", continent)):
-        return Found(replace(mean, id=f"{mean.id}@unknown-part:{zone}"), Step.CONTINENT)
-    return Found(catalog.get(quantity, WORLD), Step.WORLD)
+    return None
 
 
 def _of_unknown_part(catalog: Catalog, around: Factor, zone: str) -> Factor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from accounting.factorbook import catalog
 from accounting.factors.catalog import Row
+from accounting.factors.cpus import cpu_rows
 from accounting.methods.records import Factor, Status
 
 QUANTITY_WORDS = {
@@ -52,8 +53,11 @@ class FactorLine:
 
 def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
     """Each id with its quantity, value and source; one that the catalogue no longer has is still listed."""
+    wanted = set(factor_ids)
     rows = {row.factor.id: row for row in catalog()}
-    return [_line(factor_id, rows) for factor_id in sorted(set(factor_ids))]
+    if any(factor_id.startswith("tdp:cpu:") for factor_id in wanted):
+        rows |= {row.factor.id: row for row in cpu_rows().values()}
+    return [_line(factor_id, rows) for factor_id in sorted(wanted)]
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:

@@ -49,7 +49,8 @@ class SiteTermsForm(forms.ModelForm):
     grid_zone = forms.ChoiceField(
         label="Grid zone",
         required=False,
-        help_text="Where the site draws its electricity. Nobody guesses it: without a zone, figures are DEFAULT.",
+        help_text="Where the site draws its electricity: open the list and type the first letters. "
+        "Nobody guesses it: without a zone, figures are DEFAULT.",
     )
 
     class Meta:
@@ -69,9 +70,7 @@ class SiteTermsForm(forms.ModelForm):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
-        zones = sorted((f"{row.page} ({row.key})", row.key) for row in rows)  # the page names the place
-        self.fields["grid_zone"].choices = [("", "Not stated"), *((key, words) for words, key in zones)]
+        self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
 
@@ -80,6 +79,18 @@ class SiteTermsForm(forms.ModelForm):
         if moment > self._now + timedelta(days=366):
             raise ValidationError(f"{moment:%Y-%m-%d} is more than a year ahead: state terms when they are known")
         return moment
+
+
+def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
+    rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
+    named = {row.key: row.page for row in rows}  # the page names the place
+    groups: dict[str, list[tuple[str, str]]] = {"Countries": []}
+    for key, name in sorted(named.items(), key=lambda zone: zone[1]):
+        country, _, part = key.partition("-")
+        group = f"{named.get(country, country)}, by part" if part else "Countries"
+        groups.setdefault(group, []).append((key, f"{name} ({key})"))
+    return list(groups.items())
 
 
 class HostForm(forms.ModelForm):

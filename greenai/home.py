@@ -1,5 +1,6 @@
 """The landing page: what the ledger says, what is happening now, and what could be done about it."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -38,6 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
     by, metric = asked_split(request), asked_metric(request)
     seen = overview(visibility, period=period, now=now, silent_after_s=settings.GREENAI["agent_silent_s"])
     query = f"{period.query}&{urlencode({'by': by, 'show': metric})}"
+    experiments = _running_experiments(visibility)
     context = {
         "title": "Overview",
         "overview": seen,
@@ -51,10 +53,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "csv_url": f"{reverse('split-csv')}?{query}",
         "parts": split(visibility, period.start, period.end, by=by),
         "heaviest_url": f"{reverse('jobs-heaviest')}?{period.query}",
-        "running": live.running_jobs(visibility, now=now)[:8],
-        "experiments": _of_teams(
-            Experiment.objects.filter(state="running"), "workload__team", visibility
-        ).select_related("workload")[:5],
+        "running": live.running_jobs(visibility, now=now).exclude(pk__in=[one.job_id for one in experiments])[:8],
+        "experiments": experiments,
         "advice": open_advice(visibility),
         "administrator": can_administer(request.user),
         **period_context(request, period),
@@ -110,8 +110,18 @@ def _advice(row: Recommendation) -> Advice:
         evidence=f"{row.evidence} here" if row.evidence == "measured" else row.evidence,
         saving=f"−{shown.mid} {shown.unit} / {row.per}" if saves else "",
         interval=f"{shown.low} – {shown.high} {shown.unit}" if saves else "",
-        reason=row.reason.partition("\n")[0],
+        reason=_headline(row.reason),
     )
+
+
+def _headline(reason: str) -> str:
+    """Its first sentence without the intervals in brackets: the advice's own page has them all."""
+    return re.sub(r" \([^)]*\)", "", reason.partition("\n")[0]).partition(". ")[0].rstrip(".") + "."
+
+
+def _running_experiments(visibility: Visibility) -> list[Experiment]:
+    rows = Experiment.objects.filter(state=Experiment.State.RUNNING)
+    return list(_of_teams(rows, "workload__team", visibility).select_related("workload")[:5])
 
 
 def _events(visibility: Visibility, period: Period) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from accounting.access import Visibility, can_administer, visible_to
-from accounting.models import User
+from accounting.models import Membership, User
 from optimizer.models import Experiment, Recommendation
 
 
@@ -27,7 +27,10 @@ class Section:
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
-    """A context processor: nothing for strangers, two count queries for a person."""
+    """A context processor: nothing for strangers, three small queries for a person.
+
+    `may_act`: the person may change something somewhere, so that pages offer it; every view checks for itself.
+    """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
@@ -58,9 +61,11 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     shown = [
         Section(title, [link for entry in entries if (link := _link(request, *entry))]) for title, entries in sections
     ]
+    role = _role(user)
     return {
         "navigation": [section for section in shown if section.links],
-        "role_words": _role(user),
+        "role_words": role,
+        "may_act": role in ("administrator", "member"),
     }
 
 
@@ -83,4 +88,9 @@ def _of_visible_teams(rows: QuerySet, path: str, visibility: Visibility) -> int:
 def _role(user: User) -> str:
     if can_administer(user):
         return "administrator"
-    return user.organisation_role or "member"
+    if user.organisation_role:
+        return user.organisation_role
+    roles = set(user.memberships.values_list("role", flat=True))
+    if not roles:
+        return "in no team yet"
+    return "member" if Membership.Role.MEMBER in roles else "viewer"

@@ -16,7 +16,7 @@ from datetime import datetime
 
 STOP_GRACE_S = 15.0
 HEALTHY_AFTER_S = 30.0
-MAX_BACKOFF_S = 30.0
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 1.0, 30.0
 COLOURS = ("36", "33", "35", "32", "34")
 PR_SET_PDEATHSIG = 1
 
@@ -98,9 +98,9 @@ class Supervisor:
                 return
             lived = now - child.started_at
             child.failures = 0 if lived > HEALTHY_AFTER_S else child.failures + 1
-            wait = min(MAX_BACKOFF_S, 0.5 * 2**child.failures)
-            self.say(child.name, f"ended with exit code {code}; starting again in {wait:.0f} s")
-            child.process, child.retry_at = None, now + wait
+            wait_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** max(child.failures - 1, 0))
+            self.say(child.name, f"ended with exit code {code}; starting again in {wait_s:.0f} s")
+            child.process, child.retry_at = None, now + wait_s
         elif now >= child.retry_at:
             self._start(child)
 

@@ -7,7 +7,7 @@ from django import forms
 from accounting.models import Team
 from optimizer.experiments.builtin import BUILTIN
 from optimizer.experiments.plan import candidates
-from optimizer.experiments.submit import ROUNDS
+from optimizer.experiments.submit import ROUNDS, fewest_rounds
 from optimizer.models import Experiment, Hardware, Recommendation, Workload
 
 
@@ -61,6 +61,13 @@ class OptimizeForm(forms.Form):
         keys = [(variant.key, variant.label) for variant in candidates(workload.kind, workload.builtin)]
         self.fields["variants"].choices = keys
         self.fields["variants"].initial = [key for key, _ in keys]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        tried, rounds = given.get("variants"), given.get("repeats")
+        if tried and rounds and rounds < (least := fewest_rounds(len(tried))):
+            self.add_error("repeats", f"{rounds} rounds cannot show a difference whatever comes out: at least {least}")
+        return given
 
 
 class DecisionForm(forms.Form):

@@ -64,8 +64,8 @@ def recommend_for_experiment(experiment_id: uuid.UUID, *, now: datetime) -> Reco
 
 
 @transaction.atomic
-def decide(recommendation_id: int, *, state: str, note: str, by: User, now: datetime) -> Recommendation:
-    """Accept or dismiss, once.
+def decide(recommendation_id: int, *, state: str, note: str, by: User | None, now: datetime) -> Recommendation:
+    """Accept or dismiss, once. `by` None: a program did; the audit trail names its token.
 
     Raises:
         DecisionRefused: it was decided already, or the state is no decision.

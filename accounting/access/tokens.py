@@ -105,7 +105,8 @@ def _check_standing(token: ApiToken, scope: str, now: datetime) -> None:
     if token.expires_at is not None and token.expires_at <= now:
         raise AccessDenied(401, f"token gai_{token.public_id}_… expired on {token.expires_at:%Y-%m-%d}: make another")
     if scope not in token.scopes:
-        raise AccessDenied(403, f"token gai_{token.public_id}_… lacks the scope {scope!r}; it has {token.scopes}")
+        held = ", ".join(token.scopes) or "none"
+        raise AccessDenied(403, f"token gai_{token.public_id}_… lacks the scope {scope}; it has {held}")
 
 
 def _note_use(token: ApiToken, now: datetime) -> None:

@@ -6,9 +6,9 @@ from typing import Literal
 from django.conf import settings
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from ninja.security import HttpBearer
 
-from accounting.access import Visibility, authenticate
+from accounting.access import Visibility
+from accounting.api.auth import READ
 from accounting.api.problem import Problem
 from accounting.models import ApiToken, Project, Team
 from accounting.reports import queries
@@ -16,19 +16,6 @@ from accounting.reports.periods import PeriodRefused, custom
 from accounting.reports.records import Totals
 
 router = Router(tags=["figures"])
-
-
-class ReadToken(HttpBearer):
-    """`Authorization: Bearer gai_…` with the scope read; what raises here is answered as a problem document."""
-
-    def __call__(self, request: HttpRequest) -> ApiToken:
-        token = authenticate(request.headers.get("Authorization"), scope=ApiToken.Scope.READ, now=datetime.now(UTC))
-        if token.team_id is None:
-            raise Problem(403, "not_permitted", "a site's token reads nothing: use a team's token")
-        return token
-
-    def authenticate(self, request: HttpRequest, token: str) -> None:
-        raise TypeError("__call__ does it all")
 
 
 class Interval(Schema):
@@ -66,7 +53,7 @@ class Footprint(Schema):
     parts: list[Part]
 
 
-@router.get("/footprint", auth=ReadToken(), response=Footprint)
+@router.get("/footprint", auth=READ, response=Footprint)
 def footprint(
     request: HttpRequest,
     from_: datetime = Query(..., alias="from"),  # noqa: B008  ninja reads its parameters from defaults

@@ -18,6 +18,7 @@ TITLES = {
     403: "Not permitted",
     404: "Not found",
     405: "Method not allowed",
+    409: "Already done",
     411: "Length required",
     413: "Too large",
     415: "Unsupported encoding",

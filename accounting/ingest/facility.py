@@ -19,6 +19,7 @@ class KeptFacility:
     """What became of a batch's facility samples."""
 
     changed_us: list[int] = field(default_factory=list)  # when something new holds from
+    water_us: list[int] = field(default_factory=list)  # which of them tell litres, or did
     duplicates: int = 0
     conflicts: list[SampleConflict] = field(default_factory=list)
 
@@ -38,6 +39,8 @@ def keep_facility(samples: Sequence[Any], site: Site, *, taken: Ranges, now: dat
             row.save(force_insert=before is None)
             standing[row.measured_at_us] = row
             kept.changed_us.append(row.measured_at_us)
+            if row.water_l is not None or (before is not None and before.water_l is not None):
+                kept.water_us.append(row.measured_at_us)
         elif row.revision < before.revision or _readings(row) == _readings(before):
             kept.duplicates += 1
         else:

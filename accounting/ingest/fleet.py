@@ -23,7 +23,7 @@ class Fleet:
     host_ids: dict[str, int]
     devices: dict[tuple[int, str], Device]  # every device of those hosts, by host and key
     own_host: str | None = None  # the agent's: what an item without a host means
-    redescribed: list[Device] = field(default_factory=list)  # known before, and now said to be something else
+    redescribed: list[Device] = field(default_factory=list)  # known before, and to be counted otherwise now
 
     def device(self, host: str | None, key: str) -> Device:
         return self.devices[self.host_ids[host or self.own_host or ""], key]
@@ -92,4 +92,5 @@ def _describe(batch: CheckedBatch, fleet: Fleet) -> None:
         for name, value in changed.items():
             setattr(device, name, value)
         device.save(update_fields=list(changed))
-        fleet.redescribed.append(device)
+        # A sensor of the whole node decides what counts of its host's other devices.
+        fleet.redescribed += fleet.devices_of(item.host) if "kind" in changed else [device]

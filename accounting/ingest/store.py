@@ -27,7 +27,7 @@ from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.validate import check
 from accounting.methods.units import US_PER_S
-from accounting.models import ApiToken, Device, DirtyHour
+from accounting.models import ApiToken, Device, DirtyHour, FacilitySample
 
 
 def latest_accepted(now: datetime) -> datetime:
@@ -123,9 +123,12 @@ def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
 
 
 def _spans_of_facility(facility: KeptFacility, token: ApiToken) -> list[Span]:
-    """All the site's devices, as long as a reading holds."""
+    """All the site's devices, as long as a reading holds; litres also reach the water readings beside them."""
     if not facility.changed_us:
         return []
     holds_us = round(settings.GREENAI["facility_max_age_s"] * US_PER_S)
     device_ids = Device.objects.filter(host__site=token.site_id).order_by().values_list("pk", flat=True)
-    return [Span(device_id, at, at + holds_us) for device_id in device_ids for at in facility.changed_us]
+    reach_us = FacilitySample.WATER_REACH_US
+    spans = [(at, at + holds_us) for at in facility.changed_us]
+    spans += [(at - reach_us, at + reach_us) for at in facility.water_us]
+    return [Span(device_id, start_us, end_us) for device_id in device_ids for start_us, end_us in spans]

@@ -12,7 +12,7 @@ from accounting.factors.catalog import Catalog
 from accounting.ledger.instants import hour_at, to_us
 from accounting.ledger.load import REACH_US, Reading, Window
 from accounting.methods.attribution import Hold, Segment, label_holds, segments, share_equally
-from accounting.methods.energy import integrate_by_precedence, judge
+from accounting.methods.energy import NO_RUNS, Intervals, Ints, covered_runs, integrate_by_precedence, judge
 from accounting.methods.records import Factor, Range, Status
 from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.models import Device, DeviceSample
@@ -59,14 +59,19 @@ def energy_rows(
     book: Catalog,
     max_gap_us: int,
     now_us: int,
+    under_node_us: Ints = NO_RUNS,
 ) -> list[EnergyRow]:
-    """Rows of one device for every hour of the window; each hour as it would come out of a window of its own."""
+    """Rows of one device for every hour of the window; each hour as it would come out of a window of its own.
+
+    Args:
+        under_node_us: stretches in which a sensor of the whole node counts the device's energy, as by `node_runs`.
+    """
     series = [r.series for r in readings]
-    judged = judge(series, max_gap_us=max_gap_us, reach_us=REACH_US)
+    judged = _judge(readings, max_gap_us=max_gap_us)
     labels = [h for r, j in zip(readings, judged, strict=True) for h in label_holds(r.series.at_us, r.job, j.covered)]
     pieces = list(_by_hour(segments(window.start_us, window.end_us, marks=marks, labels=labels)))
     edges_us = np.array([window.start_us, *(p.end_us for p in pieces)], dtype=np.int64)
-    energy = integrate_by_precedence(series, judged, edges_us)
+    energy = integrate_by_precedence(series, judged, edges_us, elsewhere=under_node_us)
 
     rows: dict[tuple[int, int | None], _Gathered] = {}
     for k, piece in enumerate(pieces):
@@ -83,6 +88,13 @@ def energy_rows(
     return [_row(device.pk, hour_us, job, gathered) for (hour_us, job), gathered in rows.items()]
 
 
+def node_runs(nodes: Sequence[Sequence[Reading]], *, max_gap_us: int) -> Ints:
+    """Stretches that the sensors of a host's whole node cover: start, end, start, end, …"""
+    series = [reading.series for readings in nodes for reading in readings]
+    judged = [one for readings in nodes for one in _judge(readings, max_gap_us=max_gap_us)]
+    return covered_runs(series, judged)
+
+
 def tolerances(book: Catalog, source: int | None, kind: str) -> tuple[Factor, Factor]:
     """How far a source's measured and its modelled readings of a kind of device may be off."""
     metered = source == DeviceSample.Source.METER
@@ -90,6 +102,10 @@ def tolerances(book: Catalog, source: int | None, kind: str) -> tuple[Factor, Fa
         lookup.reading_tolerance(book, metered=metered, kind=kind, measured=True),
         lookup.reading_tolerance(book, metered=metered, kind=kind, measured=False),
     )
+
+
+def _judge(readings: Sequence[Reading], *, max_gap_us: int) -> list[Intervals]:
+    return judge([reading.series for reading in readings], max_gap_us=max_gap_us, reach_us=REACH_US)
 
 
 def _by_hour(pieces: Iterable[Segment]) -> Iterator[Segment]:

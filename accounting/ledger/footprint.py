@@ -15,7 +15,7 @@ from accounting.methods.units import J_PER_KWH
 from accounting.methods.water import offsite_l, onsite_l
 from accounting.models import Device
 
-METHOD = "2026.1"  # goes up whenever the same inputs would give other figures
+METHOD = "2026.2"  # goes up whenever the same inputs would give other figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Footprint:
 
 def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
     """Carbon, water and cost of a row. Status and factor ids come from the inputs that moved a figure of it."""
-    it = ItEnergy(_it_kwh(row, device, book))
+    it = ItEnergy(it_kwh(row, device, book))
     facility = facility_energy(it, factors.pue)
     figures = {
         "it_energy_kwh": it.kwh,
@@ -69,7 +69,8 @@ def embodied_rate(device: Device, book: Catalog) -> Figure:
     return embodied_rate_g_per_h(embodied_kg, lifetime_h)
 
 
-def _it_kwh(row: EnergyRow, device: Device, book: Catalog) -> Figure:
+def it_kwh(row: EnergyRow, device: Device, book: Catalog) -> Figure:
+    """What the device drew, before cooling, as far as its readings may be off."""
     sensor, model = tolerances(book, row.source, device.kind)
     used = ([sensor.id] if row.measured_j > 0 else []) + ([model.id] if row.status is not Status.MEASURED else [])
     joules = row.device_energy_j

@@ -99,6 +99,16 @@ def load_devices(device_ids: Iterable[int]) -> dict[int, Device]:
     return Device.objects.select_related("host").in_bulk(set(device_ids))
 
 
+def load_nodes(devices: Iterable[Device]) -> dict[int, list[int]]:
+    """For each part of a host that has a sensor of the whole node, the ids of such sensors. One query."""
+    parts = [device for device in devices if device.kind != Device.Kind.NODE]
+    nodes: dict[int, list[int]] = defaultdict(list)
+    of_hosts = Device.objects.filter(host__in={part.host_id for part in parts}, kind=Device.Kind.NODE).order_by("pk")
+    for pk, host_id in of_hosts.values_list("pk", "host_id"):
+        nodes[host_id].append(pk)
+    return {part.pk: nodes[part.host_id] for part in parts if part.host_id in nodes}
+
+
 def load_owners(job_ids: Iterable[int]) -> dict[int, tuple[int | None, int | None]]:
     """(team id, project id) of each job. One query."""
     rows = Job.objects.filter(pk__in=set(job_ids)).values_list("pk", "team_id", "project_id")

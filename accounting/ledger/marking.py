@@ -45,8 +45,11 @@ def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
 
 
 def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:
-    """Mark every hour that these devices have in the ledger: what they are, or where they stand, was corrected."""
-    of_devices = LedgerHour.objects.filter(device_id__in=list(device_ids))
+    """Mark every hour that these devices and others of their hosts have in the ledger: what they are was corrected.
+
+    The others too, because a sensor of the whole node decides what counts of them.
+    """
+    of_devices = LedgerHour.objects.filter(device__host__devices__in=list(device_ids))
     return _mark(of_devices.order_by().values_list("device_id", "hour").distinct(), now=now)
 
 

@@ -4,20 +4,19 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
 from accounting.factorbook import catalog
 from accounting.factorbook.sites import site_factors
-from accounting.ledger.energy_hours import EnergyRow, energy_rows
+from accounting.ledger.device_energy import energy_of
+from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.footprint import embodied_rate, footprint
-from accounting.ledger.instants import HOUR, hour_at, to_us
+from accounting.ledger.instants import HOUR, hour_at
 from accounting.ledger.load import (
     Reading,
     Window,
     load_devices,
-    load_marks,
     load_owners,
     load_readings,
     windows_of,
@@ -25,7 +24,8 @@ from accounting.ledger.load import (
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
-from accounting.methods.units import S_PER_HOUR, US_PER_S
+from accounting.ledger.site_power import site_power_w
+from accounting.methods.units import S_PER_HOUR
 from accounting.models import Device, DirtyHour, EnergyHour
 
 __all__ = ["mark_in_service", "mark_site", "rebuild_dirty", "rebuild_everything"]
@@ -92,31 +92,10 @@ def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -
     rows = sealed_rows(device_hours)
     windows = windows_of(set(device_hours) - {(row.device_id, row.hour) for row in rows})
     readings = load_readings(windows)
-    rows += _energy(windows, readings, devices, now=now)
+    rows += energy_of(windows, readings, devices, now=now)
     replace_energy(device_hours, rows)
     _write_ledger(device_hours, rows, devices, now=now)
     return _holes_beside(windows, readings)
-
-
-def _energy(
-    windows: list[Window], readings: list[list[Reading]], devices: dict[int, Device], *, now: datetime
-) -> list[EnergyRow]:
-    marks, book = load_marks(windows), catalog()
-    max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
-    rows = [
-        row
-        for window, of_window in zip(windows, readings, strict=True)
-        for row in energy_rows(
-            window,
-            devices[window.device_id],
-            of_window,
-            marks[window.device_id],
-            book=book,
-            max_gap_us=max_gap_us,
-            now_us=to_us(now),
-        )
-    ]
-    return [row for row in rows if row.covered_s or row.missing_s or row.held_s]
 
 
 def _write_ledger(
@@ -128,7 +107,8 @@ def _write_ledger(
 ) -> None:
     rows, book = list(rows), catalog()
     owners = load_owners(row.job_id for row in rows if row.job_id is not None)
-    factors = site_factors((devices[row.device_id].host.site_id, row.hour) for row in rows)
+    places = {(devices[row.device_id].host.site_id, row.hour) for row in rows}
+    factors = site_factors(places, it_power_w=site_power_w(places, now=now))
     rates = {pk: embodied_rate(device, book) for pk, device in devices.items()}
     entries = []
     for row in rows:

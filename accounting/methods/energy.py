@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _Number = TypeVar("_Number", np.float64, np.int64)
+NO_RUNS: Ints = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,32 @@ def judge(series: Sequence[PowerSeries], *, max_gap_us: int, reach_us: int) -> l
     return [_within_reach(series, k, max_gap_us, reach_us) for k in range(len(series))]
 
 
+def covered_runs(series: Sequence[PowerSeries], judged: Sequence[Intervals]) -> Ints:
+    """Bounds of the stretches that any of the sources covers: start, end, start, end, …; rising, disjoint."""
+    runs = NO_RUNS
+    for one, between in zip(series, judged, strict=True):
+        runs = _merged(runs, _covered_runs(one, between))
+    return runs
+
+
 def integrate_by_precedence(
-    series: Sequence[PowerSeries], judged: Sequence[Intervals], edges_us: Ints
+    series: Sequence[PowerSeries], judged: Sequence[Intervals], edges_us: Ints, *, elsewhere: Ints = NO_RUNS
 ) -> PrecedenceEnergy:
-    """Integrate several sources, best first: a lower one counts only where no better one covers."""
-    taken = np.empty(0, dtype=np.int64)  # start, end, start, end, … of what better sources cover: rising, disjoint
+    """Integrate several sources, best first: a lower one counts only where no better one covers.
+
+    Args:
+        elsewhere: stretches counted under another device, as by `covered_runs`: in them nothing counts or is missing.
+    """
+    taken = elsewhere
     parts: list[BinnedEnergy] = []
     for one, between in zip(series, judged, strict=True):
         parts.append(_outside(one, between, edges_us, taken))
         taken = _merged(taken, _covered_runs(one, between))
     covered_us = np.sum([p.covered_us for p in parts], axis=0, dtype=np.int64) if parts else 0
-    return PrecedenceEnergy(tuple(parts), _spoken_for_us(series, edges_us) - covered_us)
+    bounds_us = _spoken_bounds(series, edges_us)
+    counted_elsewhere_us: Ints = np.diff(_length_below(elsewhere, bounds_us))
+    spoken_us: Ints = np.diff(bounds_us)
+    return PrecedenceEnergy(tuple(parts), spoken_us - covered_us - counted_elsewhere_us)
 
 
 def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> BinnedEnergy:
@@ -226,10 +242,20 @@ def _merged(one: Ints, other: Ints) -> Ints:
     return np.column_stack((stretches[opens, 0], reached[closes])).ravel()
 
 
-def _spoken_for_us(series: Sequence[PowerSeries], edges_us: Ints) -> Ints:
-    """Per bin, time between the first and the last reading of any source."""
+def _spoken_bounds(series: Sequence[PowerSeries], edges_us: Ints) -> Ints:
+    """The edges, drawn in to the time between the first and the last reading of any source."""
     spoken = [one.at_us for one in series if one.at_us.size]
     if not spoken:
-        return np.zeros(edges_us.size - 1, dtype=np.int64)
-    bounds = np.clip(edges_us, min(int(at[0]) for at in spoken), max(int(at[-1]) for at in spoken))
-    return np.diff(bounds)
+        return np.zeros(edges_us.size, dtype=np.int64)
+    return np.clip(edges_us, min(int(at[0]) for at in spoken), max(int(at[-1]) for at in spoken))
+
+
+def _length_below(runs: Ints, at_us: Ints) -> Ints:
+    """How much of the runs lies before each instant."""
+    if not runs.size:
+        return np.zeros(at_us.size, dtype=np.int64)
+    starts, ends = runs[::2], runs[1::2]
+    before: Ints = np.append(0, np.cumsum(ends - starts)).astype(np.int64)
+    begun = np.searchsorted(starts, at_us, side="right")
+    length_us: Ints = before[begun] - np.where(begun > 0, np.maximum(ends[begun - 1] - at_us, 0), 0)
+    return length_us

@@ -5,5 +5,6 @@ S_PER_HOUR = 3600.0
 US_PER_S = 1_000_000
 US_PER_HOUR = 3_600_000_000
 G_PER_KG = 1000.0
+W_PER_KW = 1000.0
 HOURS_PER_YEAR = 8760.0  # 365 days, the convention of SCI and of product footprints
 BYTES_PER_GIB = float(1 << 30)

@@ -5,13 +5,15 @@ missing energy is not in the sums.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
 
 from accounting.models.fleet import Device, Job, Project, Site, Team
+from accounting.models.telemetry import FacilitySample
 
 QUANTITIES = (
     "it_energy_kwh",  # the devices' own draw
@@ -26,10 +28,50 @@ QUANTITIES = (
 
 class DirtyHours(models.QuerySet["DirtyHour"]):
     def mark(self, device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
-        """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless."""
+        """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless.
+
+        What hangs on these devices' readings goes with them: the parts of a host with a sensor of its whole node, and
+        all of a site where cooling power or litres are laid on what its machines drew together.
+        """
+        stale = set(device_hours)
+        stale |= _parts_of_nodes(stale)
+        stale |= _mates_at_sites(stale)
         stamp = time.time_ns()
-        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(set(device_hours))]
+        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
         self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
+
+
+def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """The same hours of whatever else is on the host of a sensor of a whole node. One query, rarely two."""
+    ids = {device_id for device_id, _ in device_hours}
+    nodes = dict(Device.objects.filter(pk__in=ids, kind=Device.Kind.NODE).order_by().values_list("pk", "host_id"))
+    if not nodes:
+        return set()
+    parts = defaultdict(list)
+    for pk, host_id in Device.objects.filter(host__in=set(nodes.values())).order_by().values_list("pk", "host_id"):
+        parts[host_id].append(pk)
+    return {(part, hour) for device_id, hour in device_hours if device_id in nodes for part in parts[nodes[device_id]]}
+
+
+def _mates_at_sites(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """The same hours of a site's other devices, where it tells of cooling or water then. Three queries at most."""
+    ids = {device_id for device_id, _ in device_hours}
+    placed = Device.objects.filter(pk__in=ids).exclude(host__site=None).order_by()
+    site_of = dict(placed.values_list("pk", "host__site"))
+    if not site_of:
+        return set()
+    reach = timedelta(microseconds=FacilitySample.WATER_REACH_US)
+    first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
+    shared = FacilitySample.objects.filter(
+        Q(cooling_power_w__isnull=False) | Q(water_l__isnull=False),
+        site__in=set(site_of.values()),
+        measured_at_us__range=tuple(round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach)),
+    )
+    sites = set(shared.order_by().values_list("site", flat=True).distinct())
+    mates = defaultdict(list)
+    for pk, site_id in Device.objects.filter(host__site__in=sites).order_by().values_list("pk", "host__site"):
+        mates[site_id].append(pk)
+    return {(mate, hour) for pk, hour in device_hours if pk in site_of for mate in mates[site_of[pk]]}
 
 
 class DirtyHour(models.Model):

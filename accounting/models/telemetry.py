@@ -12,6 +12,8 @@ from accounting.models.fleet import Device, Host, Job, Site
 class Agent(models.Model):
     """A program that posts. Its silence and its losses are shown, never guessed away."""
 
+    STAND_IN_KEY = "hardware-worker"  # meters its own experiments only: silence between them says nothing
+
     key = models.CharField(max_length=120)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")
     version = models.CharField(max_length=40, blank=True)
@@ -69,7 +71,12 @@ class DeviceSample(models.Model):
 
 
 class FacilitySample(models.Model):
-    """One reading of a site; it holds from `measured_at_us` until the next, at most `facility_max_age`."""
+    """One reading of a site; it holds from `measured_at_us` until the next, at most `facility_max_age`.
+
+    Only `water_l` looks back: to the water reading before, where that is at most `WATER_REACH_US` old.
+    """
+
+    WATER_REACH_US = 24 * 3_600_000_000
 
     pk = models.CompositePrimaryKey("site_id", "measured_at_us")
     site = models.ForeignKey(Site, on_delete=models.DO_NOTHING, related_name="samples", db_index=False)

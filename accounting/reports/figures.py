@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from accounting.reports.display import SCALES
+from accounting.reports.display import scale
 from accounting.reports.jobs import JobHour, PowerLine
 from accounting.reports.periods import Period
 from accounting.reports.records import Trend
@@ -27,7 +27,7 @@ def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zo
         return {"data": [], "empty": "Nothing in this period yet"}
     words, kind = METRIC_WORDS[metric]
     sums = _sums(trend)
-    factor, unit = _scale(kind, max(value or 0.0 for value in sums), currency)
+    factor, unit = scale(kind, max(value or 0.0 for value in sums), currency=currency)
     at = [_local(bucket, zone if period.grain == "hour" else ZoneInfo("UTC")) for bucket in trend.buckets]
     traces = [
         {
@@ -79,7 +79,7 @@ def job_figure(hours: Sequence[JobHour], *, zone: ZoneInfo) -> Figure:
     """IT energy of a job, hour by hour, with its range."""
     if not hours:
         return {"data": [], "empty": "No hour of this job is in the ledger yet"}
-    factor, unit = _scale("energy_kwh", max(one.it_energy_kwh for one in hours), "")
+    factor, unit = scale("energy_kwh", max(one.it_energy_kwh for one in hours))
     trace = {
         "type": "bar", "name": "IT energy", "x": [_local(one.hour, zone) for one in hours],
         "y": [one.it_energy_kwh / factor for one in hours], "marker": {"color": "--c1"},
@@ -113,12 +113,6 @@ def power_figure(lines: Sequence[PowerLine], *, zone: ZoneInfo) -> Figure:
         "data": traces,
         "layout": {"yaxis": {"title": {"text": "W"}}, "xaxis": {"type": "date", "tickformatstops": TICKS}},
     }
-
-
-def _scale(kind: str, size: float, currency: str) -> tuple[float, str]:
-    """The factor and unit in which `size` reads well."""
-    scales = ((1.0, currency),) if kind == "cost" else SCALES[kind]
-    return next((scale for scale in reversed(scales) if size >= scale[0]), scales[0])
 
 
 def _scaled(values: Sequence[float | None], factor: float) -> list[float | None]:

@@ -12,6 +12,7 @@ from accounting.methods.records import Status
 from accounting.methods.units import US_PER_S
 from accounting.models import Agent, Device, DeviceSample, DirtyHour, Job, JobMark, LedgerHour
 from accounting.reports.queries import seen
+from accounting.reports.rates import carbon_rates
 from accounting.reports.records import Sees
 
 FRESH_S = 120.0  # an older reading says nothing about now
@@ -23,6 +24,7 @@ class LiveDevice:
     id: int
     name: str
     host: str
+    site_id: int | None
     kind: str
     model: str
     power_w: float | None  # None: it reports, but two counter readings are needed first
@@ -41,6 +43,17 @@ class SilentAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class AtTheWall:
+    """Power now times the PUE of each device's site; the grid's intensity there, weighted by that power."""
+
+    power_w: float
+    pue: float
+    pue_status: Status
+    intensity_g_per_kwh: float  # location-based
+    intensity_status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class LiveView:
     """`devices` are the hungriest `SHOWN`; `power_w` sums every device that reports, at the devices, before cooling."""
 
@@ -52,12 +65,14 @@ class LiveView:
     silent: Sequence[SilentAgent]
     ledger_lag_s: float | None  # None: nothing is waiting
     status: Status | None
+    wall: AtTheWall | None  # None: no power now
 
 
 def live(
     visibility: Sees, *, now: datetime, silent_after_s: float, most: int | None = SHOWN, only: int | None = None
 ) -> LiveView:
-    """Four queries, whatever the number of samples: one index seek per device in service.
+    """Four queries, whatever the number of samples: one index seek per device in service. Where devices stand at
+    sites, two more and one a site.
 
     Args:
         most: devices listed; None: all.
@@ -77,6 +92,25 @@ def live(
         silent=_silent(visibility, before=now - timedelta(seconds=silent_after_s), now=now),
         ledger_lag_s=ledger_lag_s(now=now),
         status=Status.worst(one.status for one in reporting) if reporting else None,
+        wall=at_the_wall(reporting, now=now),
+    )
+
+
+def at_the_wall(devices: Sequence[LiveDevice], *, now: datetime) -> AtTheWall | None:
+    """None where no device draws anything."""
+    drawing = [one for one in devices if one.power_w]
+    if not drawing:
+        return None
+    rates = carbon_rates({one.site_id for one in drawing}, now=now)
+    here = [(one.power_w or 0.0, rates[one.site_id]) for one in drawing]
+    wall_w = math.fsum(power_w * rate.pue.mid for power_w, rate in here)
+    weighted = math.fsum(power_w * rate.pue.mid * rate.intensity_g_per_kwh.mid for power_w, rate in here)
+    return AtTheWall(
+        power_w=wall_w,
+        pue=wall_w / math.fsum(power_w for power_w, _ in here),
+        pue_status=Status.worst(rate.pue.status for _, rate in here),
+        intensity_g_per_kwh=weighted / wall_w,
+        intensity_status=Status.worst(rate.intensity_g_per_kwh.status for _, rate in here),
     )
 
 
@@ -125,6 +159,7 @@ def _live_device(device: Device) -> LiveDevice:
         id=device.pk,
         name=device.key,
         host=device.host.name,
+        site_id=device.host.site_id,
         kind=device.get_kind_display(),
         model=device.model,
         power_w=_power_w(sample, device.before),  # type: ignore[attr-defined]
@@ -148,7 +183,8 @@ def _power_w(newest: dict[str, float], before: dict[str, float] | None) -> float
 
 def _silent(visibility: Sees, *, before: datetime, now: datetime) -> list[SilentAgent]:
     """Agents not heard of since `before`, forgotten after a month."""
-    agents = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
+    heard = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
+    agents = heard.exclude(key=Agent.STAND_IN_KEY)
     if visibility.team_ids is not None:
         agents = agents.filter(host__team_id__in=sorted(visibility.team_ids))
     return [

@@ -1,5 +1,6 @@
 """A table as data: the page renders it, the CSV is written from the very same rows, so that both always agree."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -55,5 +56,7 @@ def words(value: Value) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float):
+        if 0 < abs(value) < 1e-4:  # without an exponent
+            return f"{value:.{5 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
         return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
     return str(value)

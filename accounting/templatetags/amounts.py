@@ -22,6 +22,10 @@ def _shown(value: Any, kind: str) -> display.Shown:
     return display.show(kind, float(value), currency=currency)
 
 
+def _base_unit(kind: str) -> str:
+    return display.base_unit(kind, currency=settings.GREENAI["currency"])
+
+
 @register.filter
 def amount(value: Any, kind: str) -> str:
     """`{{ kwh|amount:"energy_kwh" }}` -> 38.4 kWh; nothing known -> an en dash."""
@@ -33,11 +37,12 @@ def amount(value: Any, kind: str) -> str:
 
 @register.simple_tag
 def figure(value: Any, kind: str) -> SafeString:
-    """The large figure of a card, its unit small beside it."""
+    """The large figure of a card, its unit small beside it; pointing at it shows six digits in the unit of the CSV."""
     if value is None:
         return format_html('<div class="fig">{}</div>', "–")
     shown = _shown(value, kind)
-    return format_html('<div class="fig">{} <small>{}</small></div>', shown.mid, shown.unit)
+    exactly = f"{tables.words(float(getattr(value, 'mid', value)))} {_base_unit(kind)}".rstrip()
+    return format_html('<div class="fig" title="{}">{} <small>{}</small></div>', exactly, shown.mid, shown.unit)
 
 
 @register.filter

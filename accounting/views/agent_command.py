@@ -1,6 +1,8 @@
 """The one command that puts an agent on a machine."""
 
 import shlex
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from django.urls import reverse
 
@@ -21,3 +23,12 @@ def agent_command(secret: str, *, server: str) -> str:
             f"python3 {file} run --server {shlex.quote(server)} --token-file token",
         ]
     )
+
+
+def only_this_machine(server: str) -> bool:
+    """Whether the address is one that no other machine can reach."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounting.access import can_administer, can_change, issue_token, revoke_token, visible_to
 from accounting.forms import TokenForm
 from accounting.models import Agent, ApiToken, Device, Site, Team
-from accounting.views.agent_command import agent_command
+from accounting.views.agent_command import agent_command, only_this_machine
 
 STOP_POLLING = 286  # htmx: this answer is the last one
 
@@ -61,6 +61,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
     context = {"title": "Token created", "token": token, "secret": secret, "crumbs": crumbs}
     if ApiToken.Scope.INGEST in token.scopes:
         context["command"] = agent_command(secret, server=settings.BASE_URL)
+        context["server"], context["only_here"] = settings.BASE_URL, only_this_machine(settings.BASE_URL)
     return render(request, "accounting/token_created.html", context)
 
 

@@ -52,6 +52,8 @@ def _no_gain(candidate: Candidate, question: Question) -> str | None:
         return None
     if candidate.goal_verdict == "higher":
         return f"Its {question.goal} is higher: {words}."
+    if not candidate.goal_ratio.low <= 1.0 <= candidate.goal_ratio.high:  # the interval alone would call it
+        return f"Too few rounds to say whether its {question.goal} differs: {words}."
     return f"No difference in {question.goal} was shown: {words}."
 
 

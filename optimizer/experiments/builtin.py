@@ -36,8 +36,8 @@ BUILTIN = {
             key="digits-classifier",
             name="Handwritten digits",
             description=(
-                "A small transformer trained on scikit-learn's scanned digits. Quality is its accuracy on digits that "
-                "it was not trained on."
+                "Three linear layers (0.3 million parameters) trained on scikit-learn's scanned digits. Quality is "
+                "accuracy on digits that it was not trained on."
             ),
             kind="inference",
             functional_unit="image",

@@ -1,5 +1,6 @@
 """A question put to the optimizer: the experiment, its variants, and the job its own energy is booked under."""
 
+import math
 import uuid
 
 from django.db import transaction
@@ -10,6 +11,14 @@ from optimizer.models import Experiment, Variant, Workload
 
 JOB_KIND = "experiment"
 ROUNDS = range(5, 201)  # fewer tell nothing, more only cost energy
+
+
+def fewest_rounds(variants: int) -> int:
+    """With fewer rounds no difference is ever called between this many variants and the baseline.
+
+    The rule of `optimizer.measure.intervals`, which this room may not import; a test holds both to the same numbers.
+    """
+    return math.ceil(math.log2(40 * max(1, variants)))
 
 
 class SubmissionRefused(ValueError):

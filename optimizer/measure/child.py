@@ -135,7 +135,8 @@ class Run:
     ) -> None:  # fmt: skip
         share = (end - start) / max(1, len(variants))
         for i, planned in enumerate(variants):
-            what = f"{planned.technique} (variant {planned.position})"
+            unchanged = planned.position == self.plan.baseline
+            what = "unchanged model" if unchanged else f"variant {planned.position} ({planned.technique})"
             progress = self.speaker.stage(start + share * i, start + share * (i + 1), f"{what}: ")
             progress(0.0, step)
             try:

@@ -1,4 +1,4 @@
-"""An experiment's own energy in the ledger: the machine's agent meters it, the worker only says when it was.
+"""An experiment's own energy in the ledger: the machine's agent (or stand_in.py) meters it, marks say when it was.
 
 Marks go to the server's own telemetry address, in a thread, so that a slow server never holds up a measurement. What
 could not be delivered stays in a small file and is sent again with every sign of life; a mark that a killed worker left

@@ -8,23 +8,24 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 from django.conf import settings
 
 from accounting.methods.units import J_PER_KWH
-from accounting.models import Agent
 from optimizer.experiments.claim import Lease, LeaseLost, cancel_running, claim, give_back
 from optimizer.experiments.submit import JOB_KIND, job_key
 from optimizer.measure.protocol import Plan, PlannedVariant, ProtocolError
 from optimizer.measure.summary import summarize
 from optimizer.models import Experiment, Hardware
 from optimizer.worker import artifacts
-from optimizer.worker.marks import LAST_DELIVERY_S, Mark, Marker, folder_of, post_to
+from optimizer.worker.marks import LAST_DELIVERY_S, Mark, Marker, Post, folder_of, post_to
 from optimizer.worker.register import this_host_name
 from optimizer.worker.save import save_failure, save_results
+from optimizer.worker.stand_in import StandIn, agent_is_alive
 from optimizer.worker.watch import (
     AttemptFailed,
     CancelRequested,
@@ -35,7 +36,6 @@ from optimizer.worker.watch import (
     run_child,
 )
 
-AGENT_SEEN_WITHIN = timedelta(minutes=1)
 STOPPING_PATIENCE_S = 2.0  # the server may be stopping too; the mark is sent after the next start
 STOP = threading.Event()  # set when this worker process is told to end
 
@@ -96,8 +96,7 @@ def _close(lease: Lease, measure: Callable[[], str], clock: Clock) -> str:
 
 
 def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Clock) -> str:
-    started = clock()
-    mark = _mark(experiment, started, hardware)
+    mark = _mark(experiment, clock(), hardware)
     journal = folder_of(hardware, settings.DATA_DIR) / f"{experiment.pk}-{lease.fence}.json"
     kept: dict[int, str] = {}
 
@@ -106,7 +105,9 @@ def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Cl
         names = {at: built.artifact for at, built in heard.transcript.built.items() if at != baseline}
         kept.update(artifacts.keep(names, child_folder=folder, data_dir=settings.DATA_DIR, experiment_id=experiment.pk))
 
-    with Marker(mark, post=post_to(settings.BASE_URL), journal=journal) as marker:
+    post = post_to(settings.BASE_URL)
+    stand_in = _stand_in(mark.host, post, folder_of(hardware, settings.DATA_DIR), now=clock())
+    with stand_in or nullcontext(), Marker(mark, post=post, journal=journal) as marker:
         watch = Watch(lease, grams_per_j=_grams_per_j(experiment), clock=clock, stop=STOP, on_alive=marker.alive)
         workloads = settings.DATA_DIR / "workloads"
         workloads.mkdir(exist_ok=True)
@@ -122,7 +123,7 @@ def _measure(lease: Lease, experiment: Experiment, hardware: Hardware, clock: Cl
         finally:
             marker.end(clock(), patience_s=STOPPING_PATIENCE_S if STOP.is_set() else LAST_DELIVERY_S)
     results = summarize(heard.transcript, heard.log)
-    remarks = [*_confinement(heard.granted), marker.problem, "" if marker.problem else _agent_remark(hardware, started)]
+    remarks = [*_confinement(heard.granted), marker.problem, stand_in.problem if stand_in else ""]
     save_results(
         lease,
         results,
@@ -184,11 +185,9 @@ def _confinement(granted: dict[str, str]) -> list[str]:
     return remarks + ([] if files == "hidden" else [f"The product's files were not hidden from it: {files}."])
 
 
-def _agent_remark(hardware: Hardware, started: datetime) -> str:
-    """Said where nobody metered this machine for the ledger; the marks alone carry no energy."""
-    if Agent.objects.filter(host=hardware.host_id, last_seen_at__gt=started - AGENT_SEEN_WITHIN).exists():
-        return ""
-    return (
-        f"No agent of {hardware.name} has posted since a minute before the start, so this experiment's energy stands "
-        "here but not in the ledger: start `python -m accounting.agent run` on that machine."
-    )
+def _stand_in(host_name: str, post: Post | None, folder: Path, *, now: datetime) -> StandIn | None:
+    """Who meters this machine for the ledger where no agent does. Beside an agent the marks alone are posted."""
+    if post is None or agent_is_alive(host_name, now=now):
+        return None
+    log.info("no agent meters this machine: the worker does, during the experiment", host=host_name)
+    return StandIn(post=post, host_name=host_name, folder=folder / "spool")

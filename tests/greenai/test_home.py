@@ -7,12 +7,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounting.models import Host, Job, JobMark, Site, SiteTerms, Team
+from accounting.models import Host, Job, JobMark, Site, SiteTerms, Team, TeamHour
+from accounting.reports.display import significant
 from accounting.reports.periods import preset
-from accounting.reports.queries import split, totals
+from accounting.reports.queries import carbon_rate, split, totals
 from optimizer.models import Recommendation
 from tests.accounting.reports import rows
 from tests.accounting.reports.rows import HOUR, everything
+from tests.optimizer.rows import an_experiment
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +49,13 @@ class TestHome:
         text = page.content.decode()
         assert "Nothing measured yet" not in text
         # 0.4 Wh x 1.5; 0.4 Wh x 300 g/kWh + 10 g
-        assert "600 <small>mWh" in text and "10.1 <small>g" in text
+        assert "0.600 <small>Wh" in text and "10.1 <small>g" in text
+
+    def test_says_so_beside_a_cost_of_nought(self, admin: Client) -> None:
+        rows.ledger_hour(rows.a_device(), this_hour(), kwh=1.0)
+        assert b"no price is known" not in admin.get("/").content
+        TeamHour.objects.update(cost_low=0.0, cost=0.0, cost_high=0.0)
+        assert b"no price is known" in admin.get("/").content
 
     @pytest.mark.parametrize("key", ["1h", "24h", "7d", "30d"])
     def test_shows_what_the_queries_say(self, admin: Client, key: str) -> None:
@@ -128,7 +136,7 @@ class TestHome:
             advice(team, f"A{number}")
         with django_assert_max_num_queries(26):
             assert admin.get("/").status_code == 200
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(11):
             assert admin.get(reverse("home-live")).status_code == 200
 
     def test_says_so_when_a_period_cannot_be_shown(self, admin: Client) -> None:
@@ -139,6 +147,23 @@ class TestHome:
 
 
 class TestLiveFragment:
+    def test_says_what_it_draws_at_the_wall_and_from_what_grid(self, admin: Client) -> None:
+        site = Site.objects.create(name="Lyon", slug="lyon")
+        SiteTerms.objects.create(site=site, valid_from=timezone.now() - 9 * HOUR, grid_zone="FR", pue=1.25)
+        rows.sample(rows.a_device(site=site), timezone.now(), 200.0)
+        text = admin.get(reverse("home-live")).content.decode()
+        grid = carbon_rate(site, now=timezone.now()).intensity_g_per_kwh
+        # 200 W x 1.25
+        assert "<strong>250 W</strong> at the wall, times PUE 1.25" in text
+        assert f"grid <strong>{significant(grid.mid)} g/kWh</strong>" in text
+
+    def test_names_an_experiment_once_among_what_runs(self, admin: Client) -> None:
+        experiment = an_experiment(state="running")
+        JobMark.objects.create(job=experiment.job, device=rows.a_device(), started_at_us=1, ended_at_us=None)
+        page = admin.get("/")
+        assert page.context["experiments"] == [experiment]
+        assert list(page.context["running"]) == []
+
     def test_carries_the_devices_along_when_it_is_polled(self, admin: Client) -> None:
         rows.sample(rows.a_device(), timezone.now(), 321.0)
         polled = admin.get(reverse("home-live"), headers={"HX-Request": "true"}).content.decode()

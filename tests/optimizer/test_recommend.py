@@ -79,7 +79,7 @@ class TestRecommendForExperiment:
     def test_says_which_rates_are_defaults(self):
         context = {**CONTEXT, "intensity_g_per_kwh": exactly(400.0, "DEFAULT")}
         row = recommend_for_experiment(a_finished_experiment(carbon_context=context).pk, now=NOW)
-        assert "grid intensity: a default was used" in row.reason
+        assert "grid intensity: typical values were used" in row.reason
 
     def test_keeps_what_the_worker_had_to_remark(self):
         experiment = a_finished_experiment(explanation="No agent of this machine has posted.")

@@ -44,8 +44,22 @@ class TestShow:
             "k EUR",
         )
 
-    def test_keeps_one_digit_of_a_tiny_cost(self) -> None:
-        assert show("cost", 0.0000757, currency="EUR").mid == "0.00008"
+    @pytest.mark.parametrize(
+        ("kwh", "words"),
+        [(0.25, "250 Wh"), (0.000_25, "0.250 Wh"), (0.000_012, "0.0120 Wh"), (0.000_002, "7.20 J"), (1e-9, "3.60 mJ")],
+    )  # 2e-6 kWh x 3.6e6 J/kWh = 7.2 J
+    def test_never_says_mwh_for_a_thousandth_which_would_be_read_as_a_million(self, kwh: float, words: str) -> None:
+        shown = show("energy_kwh", kwh)
+        assert f"{shown.mid} {shown.unit}" == words
+
+    @pytest.mark.parametrize(
+        ("cost", "currency", "words"),
+        [(0.2, "EUR", "0.200 EUR"), (0.0123, "EUR", "1.23 cent"), (0.0000757, "EUR", "0.0076 cent"),
+         (0.0123, "GBP", "1.23 pence"), (0.0000757, "CHF", "0.000076 CHF"), (0.0, "EUR", "0 EUR")],
+    )  # fmt: skip
+    def test_counts_small_money_in_cents(self, cost: float, currency: str, words: str) -> None:
+        shown = show("cost", cost, currency=currency)
+        assert f"{shown.mid} {shown.unit}" == words
 
     @pytest.mark.parametrize("kind", SCALES)
     def test_knows_every_kind(self, kind: str) -> None:

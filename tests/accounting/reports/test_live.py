@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from accounting.methods.records import Status
-from accounting.models import Agent, DirtyHour, Job, JobMark
+from accounting.models import Agent, DirtyHour, FacilitySample, Job, JobMark, Site, SiteTerms
 from accounting.reports.live import live, running_jobs, visible_devices
+from accounting.reports.rates import carbon_rate
 from tests.accounting.reports import rows
 from tests.accounting.reports.rows import HOUR, NINE, NOW, everything, sample, sees
 
@@ -56,6 +57,26 @@ class TestLive:
     def test_leaves_retired_devices_out(self) -> None:
         sample(rows.a_device(retired_at=NINE), NOW)
         assert view().in_service == 0
+
+    def test_weighs_the_grids_of_several_sites_by_their_power_at_the_wall(self) -> None:
+        for name, watts, pue, told in (("North", 100.0, 1.5, 30.0), ("South", 300.0, 1.1, 400.0)):
+            site = Site.objects.create(name=name, slug=name.lower())
+            SiteTerms.objects.create(site=site, valid_from=NOW - 9 * HOUR, pue=pue)
+            FacilitySample.objects.create(
+                site=site, measured_at_us=round((NOW - HOUR).timestamp() * 1e6), grid_intensity_g_per_kwh=told,
+                received_at_us=0,
+            )  # fmt: skip
+            sample(rows.a_device(f"gpu-{name}", host=name, site=site), NOW - SECOND, watts)
+        wall = view().wall
+        rates = [carbon_rate(site, now=NOW).intensity_g_per_kwh.mid for site in Site.objects.order_by("name")]
+        # 100 x 1.5 + 300 x 1.1 = 480 W over 400 W
+        assert (wall.power_w, wall.pue) == pytest.approx((480.0, 1.2))
+        assert wall.intensity_g_per_kwh == pytest.approx((150.0 * rates[0] + 330.0 * rates[1]) / 480.0)
+        assert rates[0] < rates[1]
+
+    def test_knows_nothing_of_the_wall_while_nothing_draws(self) -> None:
+        sample(rows.a_device(), NOW - SECOND, 0.0)
+        assert view().wall is None
 
     def test_costs_the_same_for_many_devices(self, django_assert_num_queries) -> None:
         for number in range(6):

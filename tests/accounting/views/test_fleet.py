@@ -171,3 +171,12 @@ class TestNewSite:
         assert set(Site.objects.values_list("slug", flat=True)) == {"lyon", "lyon-2"}
         again = admin.post(reverse("site-new"), {"name": "LYON", "time_zone": "UTC"})
         assert b"There is one named LYON already" in again.content
+
+
+class TestZones:
+    def test_names_every_place_and_groups_the_parts_of_a_country(self, admin: Client) -> None:
+        site = Site.objects.create(name="Oslo", slug="oslo")
+        text = admin.get(reverse("site", args=[site.pk])).content.decode()
+        assert '<optgroup label="Countries">' in text and '<option value="FR">France (FR)</option>' in text
+        assert '<optgroup label="Norway, by part">' in text
+        assert text.index('label="Countries"') < text.index('value="NO"') < text.index('value="NO-NO1"')

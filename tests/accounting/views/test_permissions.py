@@ -142,3 +142,22 @@ class TestTemplates:
     def test_answers_carry_the_strict_policy(self, client: Client) -> None:
         policy = client.get(reverse("login")).headers["Content-Security-Policy"]
         assert "script-src 'self';" in policy + ";" and "unsafe-eval" not in policy
+
+
+class TestWhatIsOffered:
+    """Nobody is shown a button that leads to a refusal."""
+
+    @pytest.mark.parametrize(("role", "offered"), [("member", True), ("viewer", False)])
+    def test_members_are_offered_what_viewers_may_not(self, role: str, offered: bool) -> None:
+        user = rows.a_user()
+        Membership.objects.create(user=user, team=rows.a_team(), role=role)
+        client = signed_in(user)
+        for page in ("fleet", "tokens", "home"):
+            assert (reverse("token-new") in client.get(reverse(page)).content.decode()) is offered, page
+        assert ("New experiment" in client.get(reverse("experiments")).content.decode()) is offered
+        assert f"{role} ·" in client.get(reverse("jobs")).content.decode()
+
+    def test_auditors_are_offered_nothing_to_change(self) -> None:
+        client = signed_in(rows.a_user(organisation_role=User.OrganisationRole.AUDITOR))
+        for page in ("fleet", "tokens", "home"):
+            assert reverse("token-new") not in client.get(reverse(page)).content.decode(), page

@@ -111,3 +111,19 @@ class TestRevoking:
         with pytest.raises(AccessDenied):
             authenticate(f"Bearer {secret}", scope="ingest", now=timezone.now())
         assert b"revoked" in admin.get(reverse("tokens")).content
+
+
+class TestOnlyThisMachine:
+    @pytest.mark.parametrize("server", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
+    def test_is_said_on_the_page_where_no_other_machine_can_reach_the_server(
+        self, admin: Client, settings, server: str
+    ) -> None:
+        settings.BASE_URL = server
+        _, _, text = create(admin, f"team:{rows.a_team().pk}")
+        assert "only this machine can reach" in text
+
+    @pytest.mark.parametrize("server", ["https://greenai.example.org", "http://10.0.0.7:8000"])
+    def test_is_not_said_of_an_address_on_the_network(self, admin: Client, settings, server: str) -> None:
+        settings.BASE_URL = server
+        _, _, text = create(admin, f"team:{rows.a_team().pk}")
+        assert "only this machine can reach" not in text and f"--server {server}" in text

@@ -19,7 +19,7 @@ class TestJudge:
         judged = judge(a_candidate(), QUESTION)
         assert judged.qualifies
         assert "0.50 times the baseline's" in judged.reason
-        assert "loses 0.30 points of accuracy (95 % interval of the loss -0.20 to +0.80)" in judged.reason
+        assert "loses 0.30 points of accuracy (95 % interval: a gain of 0.20 to a loss of 0.80)" in judged.reason
 
     def test_a_loss_of_exactly_the_floor_is_within_it(self):
         assert judge(a_candidate(loss=Range.exact(1.0)), QUESTION).qualifies
@@ -42,6 +42,11 @@ class TestJudge:
         judged = judge(a_candidate(ratio=Range(0.9, 0.97, 1.03), goal_verdict="no_difference"), QUESTION)
         assert not judged.qualifies
         assert "No difference in size on disk was shown" in judged.reason
+
+    def test_says_that_rounds_were_too_few_where_the_interval_alone_would_call_it(self):
+        judged = judge(a_candidate(ratio=Range(0.2, 0.3, 0.4), goal_verdict="no_difference"), QUESTION)
+        assert not judged.qualifies
+        assert judged.reason.startswith("Too few rounds to say whether its size on disk differs: 0.30 times")
 
     def test_the_verdict_of_the_measurements_decides_not_the_look_of_the_interval(self):
         judged = judge(a_candidate(ratio=Range(0.990, 0.995, 0.999), goal_verdict="no_difference"), QUESTION)
@@ -75,7 +80,7 @@ class TestWords:
     def test_nothing_qualifies_is_said_with_the_reason_of_every_variant(self):
         judged = rank([a_candidate(loss=Range.exact(9.0)), a_candidate(failure="no AVX", label="int4")], QUESTION)
         text = why_nothing_qualifies(judged, QUESTION)
-        assert text.startswith("Nothing qualifies: no variant lowers size on disk while losing at most 1 points")
+        assert text.startswith("Nothing qualifies: no variant lowers size on disk while losing at most 1 point of")
         assert "int8: It loses 9.00 points" in text
         assert "int4: Could not be built or measured: no AVX" in text
 

@@ -5,9 +5,10 @@ import pytest
 
 from optimizer.experiments.claim import Progress, claim, report
 from optimizer.models import Experiment
-from optimizer.models.measurements import Quantity
+from optimizer.models.measurements import Measurement, Quantity
 from optimizer.recommend import recommend_for_experiment
-from tests.optimizer.rows import NOW, a_machine, a_workload, an_experiment, later
+from optimizer.views.results import before_after
+from tests.optimizer.rows import NOW, a_machine, a_workload, an_experiment, later, measured
 from tests.optimizer.test_recommend import a_finished_experiment
 
 State = Experiment.State
@@ -56,11 +57,39 @@ class TestDetail:
             assert words in text
         assert "A variant qualifies" in text
         assert "Digits: int8 linear layers" in text
-        assert (
-            text.index("Unchanged") < text.index("int8 linear layers</th>")
-            if "int8 linear layers</th>" in text
-            else True
+        first, second = experiment.variants.all()[:2]
+        assert text.index(f'scope="row">{first.label}') < text.index(f'scope="row">{second.label}')
+
+    def test_compares_quality_in_points_and_says_once_how_a_column_is_known(self, people, workload):
+        experiment = a_finished_experiment(workload=workload)
+        seen = before_after(experiment)
+        quality = [head.words for head in seen.heads].index("Quality: accuracy")
+        assert seen.rows[1].cells[quality].verdict.startswith("−0.")
+        assert seen.rows[1].cells[quality].verdict.partition(" points, ")[2] in ("lower", "no difference shown")
+        assert all(head.status for head in seen.heads)
+        assert not any(cell.status for row in seen.rows for cell in row.cells)
+
+    def test_shows_the_status_in_the_cells_where_a_column_mixes_them(self, people, workload):
+        experiment = a_finished_experiment(workload=workload)
+        Measurement.objects.filter(variant__position=1, quantity=Quantity.SIZE).update(status="DEFAULT")
+        seen = before_after(experiment)
+        size = [head.words for head in seen.heads].index("Size on disk")
+        assert seen.heads[size].status == ""
+        assert [row.cells[size].status for row in seen.rows] == ["MEASURED", "DEFAULT", "MEASURED"]
+
+    def test_says_so_where_too_few_rounds_carry_no_finding(self, people, workload):
+        experiment = a_finished_experiment(workload=workload)
+        experiment.comparisons.filter(quantity=Quantity.ENERGY).update(
+            verdict="no_difference", ratio_low=0.3, ratio=0.4, ratio_high=0.5
         )
+        measured(experiment.variants.get(position=1), Quantity.ENERGY, 0.4)
+        assert "0.40 ×, too few rounds to say" in page(people.member, experiment).content.decode()
+
+    def test_says_one_point_and_two_points(self, people, workload):
+        one = an_experiment(workload=workload, quality_floor_points=1.0)
+        two = an_experiment(workload=workload, quality_floor_points=2.0)
+        assert "at most 1 point of" in page(people.member, one).content.decode()
+        assert "at most 2 points of" in page(people.member, two).content.decode()
 
     def test_says_that_nothing_qualifies_with_the_reasons(self, people, workload):
         experiment = a_finished_experiment(workload=workload, losses=(3.0, 5.0))

@@ -74,6 +74,7 @@ class TestOptimize:
             ({"quality_floor_points": "-1"}, "greater than or equal to 0"),
             ({"quality_minimum": "95"}, "less than or equal to 1"),
             ({"repeats": "3"}, "greater than or equal to 5"),
+            ({"repeats": "5"}, "5 rounds cannot show a difference"),
             ({"goal": "beauty"}, "not one of the available choices"),
         ],
     )

@@ -6,9 +6,10 @@ import pytest
 
 from accounting.agent.post import Kind, Outcome
 from accounting.agent.sensors.machine import Machine
+from accounting.agent.sensors.rack import Rack
 from accounting.agent.wire import TelemetryReply
 from optimizer.measure.energy import CpuModelMeter
-from optimizer.worker import run, watch
+from optimizer.worker import run, stand_in, watch
 from tests.optimizer.rows import a_machine
 
 SPEAKS = """
@@ -88,6 +89,12 @@ def posted(monkeypatch):
 
     monkeypatch.setattr(run, "post_to", lambda server: post)
     return batches
+
+
+@pytest.fixture(autouse=True)
+def no_sensor(monkeypatch):
+    """Nothing for a stand-in to read, unless a test brings a rack of its own."""
+    monkeypatch.setattr(stand_in, "open_rack", lambda: Rack([], here=Machine()))
 
 
 @pytest.fixture(autouse=True)

@@ -99,17 +99,17 @@ class TestRunExperiment:
         assert not third.measurements.exists()
         assert half.measurements.exists()
 
-    def test_says_where_no_agent_meters_the_machine(self, experiment, machine, child_says, posted):
+    def test_says_where_neither_an_agent_nor_a_sensor_meters_the_machine(self, experiment, machine, child_says, posted):
         child_says(GOOD)
         started(experiment, machine)
-        assert "No agent of box-1 has posted" in experiment.explanation
+        assert "not in the ledger: no sensor works on this machine" in experiment.explanation
 
     def test_has_nothing_to_remark_where_one_does(self, experiment, machine, child_says, posted):
         now = timezone.now()
         Agent.objects.create(host=machine.host, key="a", first_seen_at=now, last_seen_at=now)
         child_says(GOOD)
         started(experiment, machine)
-        assert "agent" not in experiment.explanation
+        assert "ledger" not in experiment.explanation
 
 
 class TestEndings:
@@ -235,7 +235,7 @@ class TestMarks:
         assert (opened.team, opened.host, opened.device, opened.ended_at) == ("vision", "box-1", None, None)
         assert opened.started_at == closed.started_at
         assert before.isoformat() <= closed.started_at < closed.ended_at <= timezone.now().isoformat()
-        assert not list((settings.DATA_DIR / "worker" / "box-1").glob("*"))
+        assert not list((settings.DATA_DIR / "worker" / "box-1").glob("*.json"))
 
     def test_ends_the_mark_also_when_the_attempt_fails(self, experiment, machine, child_says, posted):
         child_says("sys.exit(3)")

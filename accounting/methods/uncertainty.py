@@ -1,0 +1,94 @@
+"""How wide a result is, and which input makes it so.
+
+Each source is moved to its low and its high end while the others stay at their middle. What that does to the logarithm
+of the result is combined in quadrature: independent sources partly cancel. Inputs of one source are moved together, so
+what they do to the result adds up: nothing cancels there (JCGM 100:2008, 5.1.2 and 5.2.2, note 1). For a pure product
+of independent inputs this is exact for log-normal spreads; for other results it is the first order.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from accounting.methods.records import Range
+
+Results = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """A number above or at zero that a result depends on. Equal `source` means: wrong together, the same way."""
+
+    range: Range
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A result's range, and the share of its squared log width that each source makes, the largest first."""
+
+    range: Range
+    drivers: tuple[tuple[str, float], ...]  # (source, share); shares add up to 1, none where the result is exact
+
+
+def spread(results: Callable[[Results], Results], inputs: Mapping[str, Uncertain]) -> dict[str, Spread]:
+    """The spread of every result. `results` is called once, and twice more for each source that has a width.
+
+    Raises:
+        ValueError: an input or a result is below zero.
+    """
+    if below := {name: u.range.low for name, u in inputs.items() if u.range.low < 0}:
+        raise ValueError(f"inputs below zero have no logarithmic width: {below}")
+    mids = {name: u.range.mid for name, u in inputs.items()}
+    middle = results(mids)
+    sources = sorted({u.source for u in inputs.values() if u.range.low < u.range.high})
+    moved = {source: _both_ends(results, inputs, mids, source) for source in sources}
+    return {
+        name: _spread_of(mid, {source: (ends[0][name], ends[1][name]) for source, ends in moved.items()})
+        for name, mid in middle.items()
+    }
+
+
+def product(inputs: Mapping[str, Uncertain]) -> Spread:
+    """The spread of the product of all inputs."""
+    return spread(lambda values: {"product": math.prod(values.values())}, inputs)["product"]
+
+
+def total(inputs: Mapping[str, Uncertain]) -> Spread:
+    """The spread of the sum of all inputs."""
+    return spread(lambda values: {"total": math.fsum(values.values())}, inputs)["total"]
+
+
+def _both_ends(
+    results: Callable[[Results], Results], inputs: Mapping[str, Uncertain], mids: Results, source: str
+) -> tuple[Results, Results]:
+    of_source = {name: u.range for name, u in inputs.items() if u.source == source}
+    low = results({**mids, **{name: r.low for name, r in of_source.items()}})
+    high = results({**mids, **{name: r.high for name, r in of_source.items()}})
+    return low, high
+
+
+def _spread_of(mid: float, ends: Mapping[str, tuple[float, float]]) -> Spread:
+    """`ends`: for each source the result with its inputs low, and with them high; either may be the larger."""
+    downs = {source: min(mid, *pair) for source, pair in ends.items()}
+    ups = {source: max(mid, *pair) for source, pair in ends.items()}
+    if mid < 0 or any(down < 0 for down in downs.values()):
+        raise ValueError(f"a result below zero has no logarithmic width: {mid}, {downs}")
+    if mid == 0:  # no logarithm: the distances themselves in quadrature
+        distances = {source: up for source, up in ups.items() if up > 0}
+        return Spread(Range(0.0, 0.0, math.hypot(*distances.values())), _shares(distances))
+    low = 0.0 if 0.0 in downs.values() else mid * math.exp(-math.hypot(*(math.log(mid / d) for d in downs.values())))
+    high = mid * math.exp(math.hypot(*(math.log(up / mid) for up in ups.values())))
+    # A source that may be nought has no log width downwards; its reach is judged by the distance to double the middle.
+    widths = {s: math.log(ups[s] / mid) + (math.log(mid / downs[s]) if downs[s] else math.log(2)) for s in ends}
+    return Spread(Range(min(low, mid), mid, max(high, mid)), _shares(widths))
+
+
+def _shares(widths: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    squares = {source: width**2 for source, width in widths.items() if width > 0}
+    whole = math.fsum(squares.values())
+    if whole == 0:
+        return ()
+    return tuple(
+        sorted(((s, square / whole) for s, square in squares.items()), key=lambda share: (-share[1], share[0]))
+    )

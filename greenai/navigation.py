@@ -49,7 +49,14 @@ def navigation(request: HttpRequest) -> dict[str, object]:
                 ("Hardware", "hardware"),
             ],
         ),
-        ("Account", [("Tokens", "tokens"), *([("Members", "members")] if can_administer(user) else [])]),
+        (
+            "Account",
+            [
+                ("Factors", "factors"),
+                ("Tokens", "tokens"),
+                *([("Members", "members")] if can_administer(user) else []),
+            ],
+        ),
     ]
     shown = [
         Section(title, [link for entry in entries if (link := _link(request, *entry))]) for title, entries in sections

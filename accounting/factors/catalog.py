@@ -60,11 +60,23 @@ class Catalog:
 
 
 def load_packaged() -> Catalog:
-    """Read every table that ships with the product: a few hundred rows, some milliseconds."""
-    folder = files("accounting.factors") / "data"
-    sources = tomllib.loads((folder / "sources.toml").read_text("utf-8"))
-    tables = sorted((f for f in folder.iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
+    """Read every table that ships with the product: some thousand rows, some tens of milliseconds."""
+    tables = sorted((f for f in _folder().iterdir() if f.name.endswith(".csv")), key=lambda f: f.name)
+    sources = _sources()
     return Catalog(row for table in tables for row in _read(table, sources))
+
+
+def source(key: str) -> dict[str, str]:
+    """Title, url and licence of a source. Raises KeyError."""
+    return _sources()[key]
+
+
+def _folder() -> Traversable:
+    return files("accounting.factors") / "data"
+
+
+def _sources() -> dict[str, dict[str, str]]:
+    return tomllib.loads((_folder() / "sources.toml").read_text("utf-8"))
 
 
 def _read(table: Traversable, sources: dict[str, dict[str, str]]) -> Iterator[Row]:

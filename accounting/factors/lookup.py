@@ -4,9 +4,13 @@ No fallback is silent: the factor's id names the step, its status is DEFAULT, an
 """
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from accounting.factors.accelerators import match_accelerator
 from accounting.factors.catalog import Catalog
+from accounting.factors.cpus import find_cpu
+from accounting.factors.places import CloudRegion, continent_of, find_cloud_region
 from accounting.methods.records import Factor, Range, Status
 from accounting.methods.units import BYTES_PER_GIB
 
@@ -14,14 +18,88 @@ WORLD = "world"
 _CARDS = re.compile(r"\b(?:a100|h100|b200)\b", re.IGNORECASE)
 
 
+class Step(StrEnum):
+    """How near to the place asked about the answer was found, nearest first."""
+
+    HOURLY_ZONE = "hourly zone"
+    YEARLY_ZONE = "yearly zone"
+    CLOUD_REGION = "cloud region"
+    SUBDIVISION = "subdivision"
+    COUNTRY = "country"
+    CONTINENT = "continent"
+    WORLD = "world"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A factor and the step that found it; the factor's id names the step too, so that it is stored with a figure."""
+
+    factor: Factor
+    step: Step
+
+
+class UnknownCloudRegion(LookupError):
+    """The provider has no region of that name, as far as the packaged table knows."""
+
+
 def grid_intensity(catalog: Catalog, zone: str) -> Factor:
-    """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country (FR for FR-IDF); else of the world."""
-    return _by_zone(catalog, "grid_intensity", zone)
+    """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country, its continent, the world."""
+    return _by_zone(catalog, "grid_intensity", zone).factor
+
+
+def intensity(
+    catalog: Catalog, *, zone: str = "", provider: str = "", region: str = "", hourly: Factor | None = None
+) -> Found:
+    """The nearest known intensity: hourly, the zone's year, the cloud region's, then ever larger places around it.
+
+    Args:
+        zone: a grid zone, subdivision or country; it goes before the cloud region where it is known exactly.
+        provider, region: a cloud region, for example `aws` and `us-east-1`.
+        hourly: what a provider of hourly series told of the zone and hour, where one did.
+
+    Raises:
+        UnknownCloudRegion: a region is named that the table does not have, and no zone.
+    """
+    if hourly is not None:
+        return Found(hourly, Step.HOURLY_ZONE)
+    asked = _by_zone(catalog, "grid_intensity", zone) if zone.strip() else None
+    if asked and (asked.step is Step.YEARLY_ZONE or not region):
+        return asked
+    if not region:
+        return _by_zone(catalog, "grid_intensity", "")
+    try:
+        return _cloud_intensity(catalog, cloud_region(provider, region))
+    except UnknownCloudRegion:
+        if asked:
+            return asked
+        raise
+
+
+def cloud_region(provider: str, region: str) -> CloudRegion:
+    """Raises UnknownCloudRegion."""
+    if (found := find_cloud_region(provider, region)) is None:
+        raise UnknownCloudRegion(f"no cloud region {region!r} of {provider!r} is known: state the grid zone instead")
+    return found
+
+
+def cloud_pue(catalog: Catalog, region: CloudRegion) -> Factor:
+    """As published for the region, else the provider's mean of the geography, else of the world."""
+    return _of_cloud(catalog, "cloud_pue", region) or pue(catalog)
+
+
+def cloud_wue(catalog: Catalog, region: CloudRegion) -> Factor:
+    """By the same steps; litres on site per kWh of IT energy."""
+    return _of_cloud(catalog, "cloud_wue", region) or wue(catalog)
+
+
+def cloud_cfe(catalog: Catalog, region: CloudRegion) -> Factor | None:
+    """Share of carbon-free energy matched by the hour, market-based; None where the provider publishes none."""
+    return catalog.find("cloud_cfe", region.key)
 
 
 def ewif(catalog: Catalog, zone: str) -> Factor:
     """Water that a zone's power plants consume per kWh, by the same steps."""
-    return _by_zone(catalog, "ewif", zone)
+    return _by_zone(catalog, "ewif", zone).factor
 
 
 def pue(catalog: Catalog) -> Factor:
@@ -41,6 +119,13 @@ def price(catalog: Catalog, currency: str) -> Factor:
     return Factor(f"price:unknown:{currency}", Range.exact(0.0), f"{currency}/kWh", Status.DEFAULT, nothing)
 
 
+def price_in(catalog: Catalog, zone: str, currency: str) -> Factor:
+    """What the zone's or its country's larger consumers pay, where known in the currency; else as `price`."""
+    known = _around(catalog, "price_zone", zone.strip().upper())
+    in_currency = known is not None and known.factor.unit == f"{currency.upper()}/kWh"
+    return known.factor if known and in_currency else price(catalog, currency)
+
+
 def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | None) -> Factor:
     """Kilograms of making one device: by model, else by capacity (memory), else by kind."""
     if kind == "memory":
@@ -51,6 +136,35 @@ def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | Non
     card = _CARDS.search(model) if kind == "gpu" else None
     known = catalog.find("embodied", f"{kind}/{card.group().lower()}") if card else None
     return known or catalog.find("embodied", kind) or catalog.get("embodied", "other")
+
+
+def accelerator_tdp(catalog: Catalog, model: str) -> Factor | None:
+    """Watts that the maker designs one accelerator for; None where the name is not known.
+
+    A name that leaves the variant open (`H100`) gets the commonest, as a default, with the range of all of them.
+    """
+    return _of_accelerator(catalog, "accelerator_tdp", model)
+
+
+def accelerator_memory(catalog: Catalog, model: str) -> Factor | None:
+    """GB of memory on one accelerator, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_memory", model)
+
+
+def accelerator_bandwidth(catalog: Catalog, model: str) -> Factor | None:
+    """GB/s between one accelerator and its memory, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_bandwidth", model)
+
+
+def accelerator_fp16(catalog: Catalog, model: str) -> Factor | None:
+    """Dense 16-bit TFLOPS of one accelerator, by the same rule."""
+    return _of_accelerator(catalog, "accelerator_fp16", model)
+
+
+def cpu_tdp(model: str) -> Factor | None:
+    """Watts of one CPU socket by its name; None where the name is not known."""
+    row = find_cpu(model)
+    return row.factor if row else None
 
 
 def lifetime(catalog: Catalog) -> Factor:
@@ -70,17 +184,56 @@ def tolerance(catalog: Catalog, key: str) -> Factor:
     return catalog.get("tolerance", key)
 
 
-def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Factor:
-    zone = zone.strip().upper()
-    if known := catalog.find(quantity, zone):
+def _cloud_intensity(catalog: Catalog, region: CloudRegion) -> Found:
+    if published := catalog.find("cloud_grid_intensity", region.key):
+        return Found(published, Step.CLOUD_REGION)
+    around = _by_zone(catalog, "grid_intensity", region.zone)
+    exact = Step.SUBDIVISION if "-" in region.zone else Step.COUNTRY
+    step = exact if around.step is Step.YEARLY_ZONE else around.step
+    return Found(replace(around.factor, id=f"{around.factor.id}@cloud:{region.key}"), step)
+
+
+def _of_cloud(catalog: Catalog, quantity: str, region: CloudRegion) -> Factor | None:
+    if published := catalog.find(quantity, region.key):
+        return published
+    wider = catalog.find(quantity, f"{region.provider}:{region.geography}") or catalog.find(quantity, region.provider)
+    return replace(wider, id=f"{wider.id}@cloud:{region.key}") if wider else None
+
+
+def _of_accelerator(catalog: Catalog, quantity: str, model: str) -> Factor | None:
+    match = match_accelerator(model)
+    known = catalog.find(quantity, match.key) if match else None
+    if match is None or known is None or not match.family:
         return known
-    country = zone.partition("-")[0]
-    if of_country := catalog.find(quantity, country):
-        spread = catalog.get("tolerance", "zone_in_country").value
-        wider = Range(
-            min(of_country.value.low, of_country.value.mid * spread.low),
-            of_country.value.mid,
-            max(of_country.value.high, of_country.value.mid * spread.high),
-        )
-        return replace(of_country, id=f"{of_country.id}@unknown-part:{zone}", value=wider, status=Status.DEFAULT)
-    return catalog.get(quantity, WORLD)
+    family = [factor.value for key in match.family if (factor := catalog.find(quantity, key))]
+    value = Range(min(v.low for v in family), known.value.mid, max(v.high for v in family))
+    return replace(known, id=f"{known.id}@unknown-variant:{match.alias}", value=value, status=Status.DEFAULT)
+
+
+def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Found:
+    zone = zone.strip().upper()
+    if known := _around(catalog, quantity, zone):
+        return known
+    continent = continent_of(zone)
+    if continent and (mean := catalog.find(f"continent_{quantity}", continent)):
+        return Found(replace(mean, id=f"{mean.id}@unknown-part:{zone}"), Step.CONTINENT)
+    return Found(catalog.get(quantity, WORLD), Step.WORLD)
+
+
+def _around(catalog: Catalog, quantity: str, zone: str) -> Found | None:
+    """The zone itself, else the smallest place around it down to its country."""
+    if known := catalog.find(quantity, zone):
+        return Found(known, Step.YEARLY_ZONE)
+    parts = zone.split("-")
+    for length in range(len(parts) - 1, 0, -1):
+        if around := catalog.find(quantity, "-".join(parts[:length])):
+            step = Step.SUBDIVISION if length > 1 else Step.COUNTRY
+            return Found(_of_unknown_part(catalog, around, zone), step)
+    return None
+
+
+def _of_unknown_part(catalog: Catalog, around: Factor, zone: str) -> Factor:
+    """A mean stands in for an unknown part of its place: more widely, and as a default."""
+    mid, spread = around.value.mid, catalog.get("tolerance", "zone_in_country").value
+    wider = Range(min(around.value.low, mid * spread.low), mid, max(around.value.high, mid * spread.high))
+    return replace(around, id=f"{around.id}@unknown-part:{zone}", value=wider, status=Status.DEFAULT)

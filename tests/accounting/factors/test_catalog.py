@@ -22,6 +22,11 @@ class TestPackagedRows:
         assert 0 <= factor.value.low <= factor.value.mid <= factor.value.high
         assert row.valid_from <= date(factor.year, 1, 1) and (row.valid_to is None or row.valid_from < row.valid_to)
 
+    def test_says_where_a_source_was_not_read(self) -> None:
+        told = {row.factor.id for row in ROWS if "second-hand:" in row.note}
+        assert {"intensity:world:2023", "pue:default:uptime2024", "price:USD:2023", "price:EUR:2023"} <= told
+        assert {row.factor.id for row in ROWS if row.quantity == "embodied" and "nvidia" in row.factor.id} <= told
+
     def test_ids_stand_once(self) -> None:
         assert len({row.factor.id for row in ROWS}) == len(ROWS)
 
@@ -88,6 +93,21 @@ class TestLookup:
         factor = lookup.price(CATALOG, "JPY")
         assert factor.id == "price:unknown:JPY" and factor.status is Status.DEFAULT and factor.unit == "JPY/kWh"
 
+    def test_a_place_has_its_own_price_and_an_unknown_part_of_it_the_same_more_widely(self) -> None:
+        germany, berlin = (lookup.price_in(CATALOG, zone, "EUR") for zone in ("DE", "DE-BE"))
+        assert germany.value.mid == berlin.value.mid == pytest.approx(0.1427) and germany.unit == "EUR/kWh"
+        assert berlin.status is Status.DEFAULT and berlin.value.high > germany.value.high
+        # EIA, commercial consumers of Virginia in 2023: 8.95 cents
+        assert lookup.price_in(CATALOG, "us-va", "USD").value.mid == pytest.approx(0.0895)
+
+    @pytest.mark.parametrize(("zone", "currency"), [("US-WY", "USD"), ("DE", "USD"), ("", "EUR"), ("DE", "JPY")])
+    def test_a_place_without_a_price_in_the_currency_takes_the_currencys(self, zone: str, currency: str) -> None:
+        assert lookup.price_in(CATALOG, zone, currency) == lookup.price(CATALOG, currency)
+
+    def test_a_drive_has_a_footprint_of_its_kind(self) -> None:
+        drive = lookup.embodied(CATALOG, kind="hdd", model="", memory_bytes=None)
+        assert drive.id == "embodied:hdd:boaviztapi-doc" and drive.unit == "kg"
+
 
 class TestCatalog:
     def test_refuses_the_same_fact_twice(self) -> None:
@@ -99,3 +119,18 @@ class TestCatalog:
     def test_names_what_is_missing(self) -> None:
         with pytest.raises(FactorDataError, match="no factor pue for 'moon'"):
             CATALOG.get("pue", "moon")
+
+
+class TestWaterBehindTheGrid:
+    def test_is_the_mix_times_the_median_of_each_fuel(self) -> None:
+        # France 2023, TWh x gal/MWh: (335.65 x 672 + 53.19 x 4491 + 31.43 x 205 + 9.71 x 826 + 9.5 x 553
+        # + 2.16 x 687 + 23.26 x 1 + 48.61 x 0) / 513.51 = 945.76; x 3.785411784 / 1000 = 3.580 L/kWh
+        assert lookup.ewif(CATALOG, "FR").value.mid == pytest.approx(3.580, abs=0.001)
+
+    def test_is_known_for_most_countries_and_published_figures_go_first(self) -> None:
+        assert len(CATALOG.keys("ewif")) > 200
+        assert lookup.ewif(CATALOG, "IE").id == "ewif:IE:li2025"
+
+    def test_range_is_widest_where_rivers_do_the_work(self) -> None:
+        norway, poland = (lookup.ewif(CATALOG, zone).value for zone in ("NO", "PL"))
+        assert norway.high / norway.mid > 3.5 > poland.high / poland.mid

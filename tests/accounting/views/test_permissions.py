@@ -11,7 +11,19 @@ from tests.accounting.reports import rows
 pytestmark = pytest.mark.django_db
 
 OPEN = {"login", "login-once", "invitation", "logout", "healthz", "readyz"}
-GET_PAGES = ["home", "home-live", "home-trend", "teams", "jobs", "jobs-heaviest", "fleet", "tokens", "profile", "trend"]
+GET_PAGES = [
+    "home",
+    "home-live",
+    "home-trend",
+    "teams",
+    "jobs",
+    "jobs-heaviest",
+    "fleet",
+    "tokens",
+    "profile",
+    "trend",
+    "factors",
+]
 ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new"]
 
 

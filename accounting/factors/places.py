@@ -1,0 +1,69 @@
+"""Where things are: the grid zone of a cloud region, the continent of a country."""
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_ALIASES = {
+    "amazon": "aws",
+    "amazonwebservices": "aws",
+    "microsoft": "azure",
+    "microsoftazure": "azure",
+    "google": "gcp",
+    "googlecloud": "gcp",
+    "googlecloudplatform": "gcp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRegion:
+    """A provider's region. `zone` is the grid it draws from, `geography` one of americas, emea, apac."""
+
+    provider: str  # aws, azure or gcp
+    name: str
+    zone: str
+    geography: str
+    place: str
+    source: str  # a key of sources.toml
+
+    @property
+    def key(self) -> str:
+        """As the catalogue's cloud rows name it, for example `aws:us-east-1`."""
+        return f"{self.provider}:{self.name}"
+
+
+def provider_key(provider: str) -> str:
+    """The short name of a provider, however people write it: `Amazon Web Services` is `aws`."""
+    plain = re.sub(r"[^a-z0-9]", "", provider.casefold())
+    return _ALIASES.get(plain, plain)
+
+
+def find_cloud_region(provider: str, region: str) -> CloudRegion | None:
+    """The region by its code (`us-east-1`, `eastus`); Azure's written names (`East US`) are understood too."""
+    name = region.strip().casefold()
+    regions = cloud_regions()
+    return regions.get((provider_key(provider), name)) or regions.get((provider_key(provider), name.replace(" ", "")))
+
+
+@cache
+def cloud_regions() -> dict[tuple[str, str], CloudRegion]:
+    """Every known region by provider and name. Read once per process."""
+    rows = [CloudRegion(*row) for row in _table("cloud_regions.csv")]
+    return {(region.provider, region.name): region for region in rows}
+
+
+def continent_of(zone: str) -> str | None:
+    """The continent of a zone's country (`europe` for LI or FR-IDF); None for what is no country."""
+    return _continents().get(zone.strip().upper().partition("-")[0])
+
+
+@cache
+def _continents() -> dict[str, str]:
+    return dict(_table("continents.csv"))
+
+
+def _table(name: str) -> list[list[str]]:
+    text = (files("accounting.factors") / "data" / "places" / name).read_text("utf-8")
+    return list(csv.reader(text.splitlines()))[1:]

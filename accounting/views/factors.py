@@ -1,0 +1,46 @@
+"""Factors: every number the accounts stand on, searchable, with its range, source and licence."""
+
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from accounting.factorbook import catalog
+from accounting.factors.catalog import Row
+from accounting.factors.cpus import cpu_rows
+from accounting.reports import factor_tables
+from accounting.views.asking import csv_response
+
+SHOWN = 100  # on a page; the CSV has all that were found
+
+
+@login_required
+@require_GET
+def factor_list(request: HttpRequest) -> HttpResponse:
+    """`?csv` answers the very rows that were found as a file."""
+    rows = [*catalog(), *cpu_rows().values()]
+    text, quantity = request.GET.get("q", "").strip()[:200], request.GET.get("of", "")
+    found = factor_tables.search(rows, text=text, quantity=quantity)
+    if "csv" in request.GET:
+        return csv_response(factor_tables.factors_table(found))
+    asked = {key: value for key, value in (("q", text), ("of", quantity)) if value}
+    context = {
+        "title": "Factors",
+        "text": text,
+        "found": len(found),
+        "total": len(rows),
+        "page": Paginator(found, SHOWN).get_page(request.GET.get("page")),
+        "quantities": _choices(rows, quantity),
+        "csv_url": f"?{urlencode({**asked, 'csv': '1'})}",
+        "page_url": f"?{urlencode(asked)}&page=" if asked else "?page=",
+    }
+    return render(request, "accounting/factors.html", context)
+
+
+def _choices(rows: list[Row], current: str) -> list[tuple[str, str, bool]]:
+    """(key, words, is current) of each quantity, in the order of the words."""
+    quantities = {row.quantity: factor_tables.words_of(row.quantity) for row in rows}
+    return sorted(((key, words, key == current) for key, words in quantities.items()), key=lambda choice: choice[1])

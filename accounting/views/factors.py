@@ -26,13 +26,15 @@ def factor_list(request: HttpRequest) -> HttpResponse:
     found = factor_tables.search(rows, text=text, quantity=quantity)
     if "csv" in request.GET:
         return csv_response(factor_tables.factors_table(found))
+    page = Paginator(found, SHOWN).get_page(request.GET.get("page"))
     asked = {key: value for key, value in (("q", text), ("of", quantity)) if value}
     context = {
         "title": "Factors",
         "text": text,
         "found": len(found),
         "total": len(rows),
-        "page": Paginator(found, SHOWN).get_page(request.GET.get("page")),
+        "page": page,
+        "lines": [(row, factor_tables.words_of(row.quantity)) for row in page],
         "quantities": _choices(rows, quantity),
         "csv_url": f"?{urlencode({**asked, 'csv': '1'})}",
         "page_url": f"?{urlencode(asked)}&page=" if asked else "?page=",

@@ -42,7 +42,16 @@ class TestFactorPage:
         page = member.get(reverse("factors"), {"q": "intensity:US-VA:2023"})
         text = page.content.decode()
         assert page.context["found"] == 1
-        for part in ("intensity:US-VA:2023", "244.76", "146.85", "325.53", "eGRID2023", "US public domain", "g/kWh"):
+        for part in (
+            "Grid intensity: US-VA",
+            "intensity:US-VA:2023",
+            "244.76",
+            "146.85",
+            "325.53",
+            "eGRID2023",
+            "US public domain",
+            "g/kWh",
+        ):
             assert part in text
         assert 'href="https://www.epa.gov/egrid/download-data"' in text
 

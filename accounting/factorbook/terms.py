@@ -1,7 +1,7 @@
 """What holds at a site in an hour by its own terms, over the packaged catalogue."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from accounting.factors import lookup
@@ -52,7 +52,7 @@ def declared(catalog: Catalog, terms: SiteTerms | None, *, currency: str) -> Sit
 def at_least_one(pue: Figure) -> Figure:
     """A building cannot draw less than its machines: a tolerance must not take PUE below 1."""
     r = pue.range
-    return Figure(Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)), pue.unit, pue.status, pue.factor_ids)
+    return replace(pue, range=Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)))
 
 
 def _stated(catalog: Catalog, terms: SiteTerms, quantity: str, value: float, unit: str) -> Figure:

@@ -10,14 +10,9 @@ from django.db.models import Q
 from accounting.methods.records import Status
 from accounting.methods.rollup import Part, add_up
 from accounting.models import DeviceDay, LedgerHour, TeamDay, TeamHour
-from accounting.models.ledger import QUANTITIES
+from accounting.models.ledger import PARTS, QUANTITIES
 
-COLUMNS = (
-    *(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")),
-    "covered_s",
-    "missing_s",
-    "measured_kwh",
-)
+COLUMNS = (*(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")), *PARTS)
 _ROWS_AT_ONCE = 500
 _LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker
 

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Concat
 
 from accounting.methods.records import Range, Status
 from accounting.models import DeviceDay, Job, LedgerHour, TeamDay, TeamHour
-from accounting.models.ledger import QUANTITIES
+from accounting.models.ledger import PARTS, QUANTITIES
 from accounting.reports.periods import EARLIEST, HOURLY_UP_TO, Period
 from accounting.reports.rates import CarbonRate, carbon_rate
 from accounting.reports.records import Change, Part, Sees, Series, Totals, Trend
@@ -38,8 +38,7 @@ NOBODY = {
     "device": "No device",
 }
 
-_BESIDES = ("covered_s", "missing_s", "measured_kwh")
-_COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(_BESIDES)
+_COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(PARTS)
 _SUMS = {f"sum_{column}": Coalesce(Sum(column), 0.0) for column in _COLUMNS}
 _WORST = Max(Case(*(When(status=status, then=Value(rank)) for rank, status in enumerate(Status))))
 
@@ -176,7 +175,7 @@ def _keys(model: type[Model], by: str | None) -> dict[str, Any]:
 
 def _totals_of(row: Mapping[str, Any]) -> Totals:
     ranges = {quantity: _range(*(row[f"sum_{quantity}{end}"] for end in _ENDS.values())) for quantity in QUANTITIES}
-    besides = {name: row[f"sum_{name}"] for name in _BESIDES}
+    besides = {name: row[f"sum_{name}"] for name in PARTS}
     status = None if row["worst"] is None else list(Status)[row["worst"]]
     return Totals(**ranges, **besides, status=status)
 

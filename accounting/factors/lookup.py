@@ -135,7 +135,8 @@ def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | Non
         return replace(per_gib, value=per_gib.value.scaled(memory_bytes / BYTES_PER_GIB), unit="kg")
     card = _CARDS.search(model) if kind == "gpu" else None
     known = catalog.find("embodied", f"{kind}/{card.group().lower()}") if card else None
-    return known or catalog.find("embodied", kind) or catalog.get("embodied", "other")
+    whole = catalog.find("embodied", kind) or catalog.find("embodied_component", kind)
+    return known or whole or catalog.get("embodied", "other")
 
 
 def accelerator_tdp(catalog: Catalog, model: str) -> Factor | None:
@@ -159,6 +160,11 @@ def accelerator_bandwidth(catalog: Catalog, model: str) -> Factor | None:
 def accelerator_fp16(catalog: Catalog, model: str) -> Factor | None:
     """Dense 16-bit TFLOPS of one accelerator, by the same rule."""
     return _of_accelerator(catalog, "accelerator_fp16", model)
+
+
+def accelerator_die(catalog: Catalog, model: str) -> Factor | None:
+    """Square millimetres of compute silicon on one accelerator, by the same rule; fewer are known."""
+    return _of_accelerator(catalog, "die_mm2", model)
 
 
 def cpu_tdp(model: str) -> Factor | None:

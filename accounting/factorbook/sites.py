@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TypeVar
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounting.factorbook import catalog
+from accounting.factorbook.prices import load_prices, price_of
 from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
@@ -50,19 +51,21 @@ def site_factors(
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Two queries, and one more for each run of hours that are far apart.
+    energy. Five queries, two more at most for prices, and one more for each run of hours that are far apart.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)
     for site_id, hour in sorted((s, h) for s, h in wanted if s is not None):
         hours[site_id].append(hour)
-    book, currency = catalog(), settings.GREENAI["currency"]
-    terms, slugs = terms_of(hours), dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
+    book, terms = catalog(), terms_of(hours)
+    slugs = dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
+    prices = load_prices(hours, terms)
     known: dict[tuple[int | None, datetime], SiteFactors] = {}
     for site_id, of_site in hours.items():
         readings = _readings(site_id, of_site)
         for hour in of_site:
-            stated = declared(book, terms_at(terms[site_id], hour), currency=currency)
+            current = terms_at(terms[site_id], hour)
+            stated = declared(book, current, price_of(prices, book, current, hour))
             known[site_id, hour] = over(
                 book,
                 stated,
@@ -71,8 +74,11 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    nowhere = declared(book, None, currency=currency)
-    return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
+    return known | {
+        (None, hour): declared(book, None, price_of(prices, book, None, hour))
+        for site_id, hour in wanted
+        if site_id is None
+    }
 
 
 def over(
@@ -91,12 +97,11 @@ def over(
     wue = [(r.at_us, r.wue_l_per_kwh) for r in near if r.wue_l_per_kwh is not None]
     intensity = [(r.at_us, r.intensity_g_per_kwh) for r in near if r.intensity_g_per_kwh is not None]
     metered_wue = _metered_wue(book, slug, readings, stated.wue_l_per_kwh, start_us, it_power_w)
-    return SiteFactors(
+    return replace(
+        stated,
         pue=at_least_one(_pue(book, slug, near, stated.pue, start_us, it_power_w)),
         wue_l_per_kwh=_told(book, f"{slug}:wue", wue, metered_wue, start_us),
-        ewif_l_per_kwh=stated.ewif_l_per_kwh,
         intensity_g_per_kwh=_told(book, f"{slug}:grid_intensity", intensity, stated.intensity_g_per_kwh, start_us),
-        price_per_kwh=stated.price_per_kwh,
     )
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from accounting.factorbook.prices import Priced
+from accounting.factorbook.stated import stated_in_terms
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
-from accounting.methods.records import Figure, Range, Status
+from accounting.methods.records import Figure, Range
 from accounting.models import SiteTerms
 
 
@@ -18,7 +20,10 @@ class SiteFactors:
     wue_l_per_kwh: Figure  # on-site water per kWh of IT energy
     ewif_l_per_kwh: Figure  # off-site water per kWh of facility energy
     intensity_g_per_kwh: Figure  # location-based, per kWh of facility energy
-    price_per_kwh: Figure  # per kWh of facility energy
+    price_per_kwh: Figure | None  # per kWh of facility energy, in the ledger's currency; None: nobody knows it
+    carbon_price_per_t: Figure | None = None  # of operational CO2e; None: no price on carbon
+    price_note: str = ""  # why a price is not known
+    by_use: bool = False  # embodied carbon goes by time held and share of use
 
 
 def terms_of(site_ids: Iterable[int]) -> dict[int, list[SiteTerms]]:
@@ -35,30 +40,20 @@ def terms_at(terms: Sequence[SiteTerms], hour: datetime) -> SiteTerms | None:
     return next((t for t in reversed(terms) if t.valid_from <= hour), None)
 
 
-def declared(catalog: Catalog, terms: SiteTerms | None, *, currency: str) -> SiteFactors:
+def declared(catalog: Catalog, terms: SiteTerms | None, priced: Priced) -> SiteFactors:
     """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world."""
     zone = terms.grid_zone if terms else ""
-    pue, wue, price = lookup.pue(catalog).figure, lookup.wue(catalog).figure, lookup.price(catalog, currency).figure
+    pue, wue = lookup.pue(catalog).figure, lookup.wue(catalog).figure
     if terms and terms.pue is not None:
-        pue = at_least_one(_stated(catalog, terms, "pue", terms.pue, "1"))
+        pue = at_least_one(stated_in_terms(catalog, terms, "pue", terms.pue, "1"))
     if terms and terms.wue_l_per_kwh is not None:
-        wue = _stated(catalog, terms, "wue", terms.wue_l_per_kwh, "L/kWh")
-    if terms and terms.electricity_price_per_kwh is not None:
-        price = _stated(catalog, terms, "price", terms.electricity_price_per_kwh, f"{currency}/kWh")
+        wue = stated_in_terms(catalog, terms, "wue", terms.wue_l_per_kwh, "L/kWh")
     ewif, intensity = lookup.ewif(catalog, zone).figure, lookup.grid_intensity(catalog, zone).figure
-    return SiteFactors(pue, wue, ewif, intensity, price)
+    by_use = terms is not None and terms.embodied_allocation == SiteTerms.Allocation.TIME_AND_USE
+    return SiteFactors(pue, wue, ewif, intensity, priced.per_kwh, priced.carbon_per_t, priced.note, by_use)
 
 
 def at_least_one(pue: Figure) -> Figure:
     """A building cannot draw less than its machines: a tolerance must not take PUE below 1."""
     r = pue.range
     return replace(pue, range=Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)))
-
-
-def _stated(catalog: Catalog, terms: SiteTerms, quantity: str, value: float, unit: str) -> Figure:
-    tolerance = lookup.tolerance(catalog, f"{quantity}/declared")
-    since = terms.valid_from.astimezone(UTC)
-    at_midnight = (since.hour, since.minute, since.second) == (0, 0, 0)
-    day = f"{since:%Y-%m-%d}" if at_midnight else f"{since:%Y-%m-%dT%H:%M:%SZ}"
-    source = f"site:{terms.site.slug}:{quantity}@{day}"
-    return Figure(Range.exact(value).times(tolerance.value), unit, Status.MODELLED, (source, tolerance.id))

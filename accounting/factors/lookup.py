@@ -110,16 +110,12 @@ def wue(catalog: Catalog) -> Factor:
     return catalog.get("wue", "default")
 
 
-def price(catalog: Catalog, currency: str) -> Factor:
-    """A typical price in the currency; where none is known, nought under the id `price:unknown:…`."""
-    known = catalog.find("price", currency.upper())
-    if known is not None:
-        return known
-    nothing = f"no typical price in {currency} is known: state the site's price"
-    return Factor(f"price:unknown:{currency}", Range.exact(0.0), f"{currency}/kWh", Status.DEFAULT, nothing)
+def price(catalog: Catalog, currency: str) -> Factor | None:
+    """A typical price in the currency; None where none is known, which is not nought."""
+    return catalog.find("price", currency.upper())
 
 
-def price_in(catalog: Catalog, zone: str, currency: str) -> Factor:
+def price_in(catalog: Catalog, zone: str, currency: str) -> Factor | None:
     """What the zone's or its country's larger consumers pay, where known in the currency; else as `price`."""
     known = _around(catalog, "price_zone", zone.strip().upper())
     in_currency = known is not None and known.factor.unit == f"{currency.upper()}/kWh"

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from accounting.factorbook.terms import SiteFactors
-from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.ledger.energy_hours import EnergyRow, tolerances
-from accounting.methods.cost import electricity_cost
-from accounting.methods.embodied import embodied_g, embodied_rate_g_per_h
+from accounting.ledger.paid import Rental, cost_of
 from accounting.methods.facility import ItEnergy, facility_energy
 from accounting.methods.operational import co2e_location_g
 from accounting.methods.records import Figure, Range, Status
@@ -15,7 +13,7 @@ from accounting.methods.units import J_PER_KWH
 from accounting.methods.water import offsite_l, onsite_l
 from accounting.models import Device
 
-METHOD = "2026.3"  # goes up whenever the same inputs would give other figures
+METHOD = "2026.4"  # goes up whenever the same inputs would give other figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,9 @@ class Footprint:
     factor_ids: list[str]
 
 
-def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
+def footprint(
+    row: EnergyRow, device: Device, factors: SiteFactors, embodied: Figure, rental: Rental | None, book: Catalog
+) -> Footprint:
     """Carbon, water and cost of a row. Status and factor ids come from the inputs that moved a figure of it."""
     it = ItEnergy(it_kwh(row, device, book))
     facility = facility_energy(it, factors.pue)
@@ -36,38 +36,24 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
         "it_energy_kwh": it.kwh,
         "facility_energy_kwh": facility.kwh,
         "co2e_location_g": co2e_location_g(facility, factors.intensity_g_per_kwh),
-        "embodied_g": embodied_g(rate_g_per_h, held_s=row.held_s),
+        "embodied_g": embodied,
         "water_onsite_l": onsite_l(it, factors.wue_l_per_kwh),
         "water_offsite_l": offsite_l(facility, factors.ewif_l_per_kwh),
     }
-    if priced := factors.price_per_kwh is not None:
-        figures["cost"] = electricity_cost(facility, factors.price_per_kwh)
-    moved = [figures["embodied_g"]] if row.held_s > 0 else []
+    paid = cost_of(row, facility, figures["co2e_location_g"], factors, rental)
+    if paid.cost is not None:
+        figures["cost"] = paid.cost
+    standing = ("embodied_g", "cost") if paid.parts["rental_cost"] else ("embodied_g",)
+    moved = [figures[name] for name in standing] if row.held_s > 0 or embodied.range.high > 0 else []
     if row.device_energy_j.high > 0:
-        moved += [figure for name, figure in figures.items() if name != "embodied_g"]
+        moved += [figure for name, figure in figures.items() if name not in standing]
+    idle_g = embodied.range.mid if row.job_id is None else 0.0
     return Footprint(
         figures=figures,
-        parts={"measured_kwh": row.measured_j / J_PER_KWH, "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid},
+        parts={"measured_kwh": row.measured_j / J_PER_KWH, "idle_embodied_g": idle_g, **paid.parts},
         status=Status.worst(f.status for f in moved),
         factor_ids=sorted({i for f in moved for i in f.factor_ids}),
     )
-
-
-def embodied_rate(device: Device, book: Catalog) -> Figure:
-    """Grams per hour in service: what is stated of the device, else the catalogue's figure for its model or kind."""
-    if device.embodied_kg is None:
-        kind, model, memory = device.kind, device.model, device.memory_bytes
-        embodied_kg = lookup.embodied(book, kind=kind, model=model, memory_bytes=memory).figure
-    else:
-        tolerance = lookup.tolerance(book, "embodied/declared")
-        ids = (f"device:{device.pk}:embodied_kg", tolerance.id)
-        embodied_kg = Figure(Range.exact(device.embodied_kg).times(tolerance.value), "kg", Status.MODELLED, ids)
-    if device.lifetime_h is None:
-        lifetime_h = lookup.lifetime(book).figure
-    else:
-        stated = (f"device:{device.pk}:lifetime_h",)
-        lifetime_h = Figure(Range.exact(device.lifetime_h), "h", Status.MODELLED, stated)
-    return embodied_rate_g_per_h(embodied_kg, lifetime_h)
 
 
 def it_kwh(row: EnergyRow, device: Device, book: Catalog) -> Figure:

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.db.models import Sum
 
 from accounting.factorbook import catalog
+from accounting.factorbook.making import makings
 from accounting.factorbook.sites import site_factors
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
-from accounting.ledger.footprint import embodied_rate, footprint
+from accounting.ledger.footprint import footprint
 from accounting.ledger.instants import HOUR, hour_at
 from accounting.ledger.load import (
     Reading,
@@ -21,7 +22,9 @@ from accounting.ledger.load import (
     load_readings,
     windows_of,
 )
+from accounting.ledger.making_hours import embodied_of, mean_use, with_nobodys
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
+from accounting.ledger.paid import rentals
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
 from accounting.ledger.site_power import site_power_w
@@ -104,18 +107,23 @@ def _write_ledger(
     *,
     now: datetime,
 ) -> None:
-    rows, book = list(rows), catalog()
-    owners = load_owners(row.job_id for row in rows if row.job_id is not None)
-    places = {(devices[row.device_id].host.site_id, row.hour) for row in rows}
+    known, book = list(rows), catalog()
+    owners = load_owners(row.job_id for row in known if row.job_id is not None)
+    hours_of = {(row.device_id, row.hour) for row in known} | set(device_hours)
+    places = {(devices[device_id].host.site_id, hour) for device_id, hour in hours_of}
     factors = site_factors(places, it_power_w=site_power_w(places, now=now))
-    rates = {pk: embodied_rate(device, book) for pk, device in devices.items()}
+    by_use = {(pk, hour) for pk, hour in hours_of if factors[devices[pk].host.site_id, hour].by_use}
+    known = with_nobodys(known, device_hours, devices, by_use, now=now)
+    embodied = embodied_of(known, devices, makings(devices.values(), book), factors, mean_use(by_use), now=now)
+    rented = rentals(hours_of, devices)
     entries = []
-    for row in rows:
+    for row, of_making in zip(known, embodied, strict=True):
         device = devices[row.device_id]
         team_id, project_id = owners[row.job_id] if row.job_id is not None else (None, None)
         owner = Owner(team_id or device.host.team_id, project_id, device.host.site_id)
         of_place = factors[device.host.site_id, row.hour]
-        entries.append((row, footprint(row, device, of_place, rates[device.pk], book), owner))
+        rental = rented.get((device.pk, row.hour))
+        entries.append((row, footprint(row, device, of_place, of_making, rental, book), owner))
     replace_ledger(device_hours, entries, now=now)
 
 

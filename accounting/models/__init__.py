@@ -11,6 +11,7 @@ from accounting.models.ledger import (
     TeamDay,
     TeamHour,
 )
+from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -22,7 +23,7 @@ from accounting.models.telemetry import (
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
-    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
-    "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
-    "TeamHour", "User",
+    "EnergyHour", "ExchangeRate", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
+    "OneTimeLogin", "PriceHour", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Tariff", "TariffBand",
+    "Team", "TeamDay", "TeamHour", "User",
 ]  # fmt: skip

@@ -48,6 +48,12 @@ class Site(models.Model):
 class SiteTerms(models.Model):
     """What holds at a site from `valid_from` until the next terms. An empty field falls back to the catalogue."""
 
+    class Allocation(models.TextChoices):
+        """What of a held device's embodied carbon its job answers for; the rest stays on the row without a job."""
+
+        TIME = "time", "By time held"
+        TIME_AND_USE = "time_and_use", "By time held and share of use"
+
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="terms")
     valid_from = models.DateTimeField(help_text="UTC; hours that start before it keep the earlier terms")
     grid_zone = models.CharField(
@@ -63,6 +69,15 @@ class SiteTerms(models.Model):
         null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="On-site water per kWh of IT energy"
     )
     electricity_price_per_kwh = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0)])
+    price_currency = models.CharField(max_length=3, blank=True, help_text="Of the price; empty: the ledger's")
+    price_zone = models.CharField(
+        max_length=40, blank=True, help_text="Market zone whose imported hourly prices hold here, for example DE-LU"
+    )
+    carbon_price_per_t = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="Per tonne of operational CO2e; optional"
+    )
+    carbon_price_currency = models.CharField(max_length=3, blank=True)
+    embodied_allocation = models.CharField(max_length=12, choices=Allocation.choices, default=Allocation.TIME)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -79,6 +94,11 @@ class Host(models.Model):
     name = models.CharField(max_length=255)
     site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts")
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts")
+    server_embodied_kg = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="The machine without its own devices"
+    )
+    server_model = models.CharField(max_length=60, blank=True, help_text="A whole server of the catalogue")
+    server_parts = models.JSONField(default=dict, blank=True, help_text="Part -> how much of it, where they are known")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -102,6 +122,12 @@ class Device(models.Model):
         NODE = "node", "Whole node"
         OTHER = "other", "Other"
 
+    class Retirement(models.TextChoices):
+        """What became of a device. Not said: scrapped, but a rented one was handed back."""
+
+        SCRAPPED = "scrapped", "Scrapped: what was left of its footprint is written off"
+        PASSED_ON = "passed_on", "Passed on: what was left goes with it"
+
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="devices")
     key = models.CharField(max_length=120, help_text="Unique within its host")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.OTHER)
@@ -114,8 +140,17 @@ class Device(models.Model):
     lifetime_h = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1.0)], help_text="Service life in hours; empty: catalogue"
     )
+    served_h_before = models.FloatField(
+        default=0.0, validators=[MinValueValidator(0.0)], help_text="Hours it had served elsewhere before it came here"
+    )
     acquired_at = models.DateTimeField(help_text="In service from here; first seen, until someone knows better")
     retired_at = models.DateTimeField(null=True, blank=True)
+    retirement = models.CharField(max_length=10, choices=Retirement.choices, blank=True)
+    rental_price_per_h = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="Paid for every hour in service, used or not"
+    )
+    rental_currency = models.CharField(max_length=3, blank=True)
+    rental_includes_electricity = models.BooleanField(default=True)
 
     class Meta:
         ordering = ("host", "key")
@@ -123,6 +158,13 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}/{self.key}"
+
+    @property
+    def is_written_off(self) -> bool:
+        """Whether nobody else carries what is left of its footprint when it retires."""
+        if self.retirement:
+            return self.retirement == self.Retirement.SCRAPPED
+        return self.rental_price_per_h is None
 
 
 class Job(models.Model):

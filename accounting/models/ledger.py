@@ -32,8 +32,10 @@ PARTS = (  # what stands beside the quantities, without a range of its own
     "measured_kwh",  # IT energy that a meter saw
     "market_kwh",  # facility energy that `co2e_market_g` speaks of
     "unpriced_kwh",  # facility energy whose price nobody knows: not in `cost`
+    "unpriced_s",  # time of rented devices whose rental price cannot be told in the ledger's currency
     "rental_cost",  # the part of `cost` that is paid for the hour of a device
     "carbon_cost",  # the part of `cost` that is a price on the carbon itself
+    "idle_embodied_g",  # the part of `embodied_g` that no job answers for
 )
 
 
@@ -161,8 +163,10 @@ class Quantities(models.Model):
     measured_kwh = models.FloatField(default=0.0, help_text="IT energy that a meter saw: the measured share")
     market_kwh = models.FloatField(default=0.0, help_text="Facility energy that the market-based figure speaks of")
     unpriced_kwh = models.FloatField(default=0.0, help_text="Facility energy whose price nobody knows: not in the cost")
+    unpriced_s = models.FloatField(default=0.0, help_text="Rented time whose price nobody knows: not in the cost")
     rental_cost = models.FloatField(default=0.0, help_text="Part of the cost that is paid for the device's hour")
     carbon_cost = models.FloatField(default=0.0, help_text="Part of the cost that is a price on the carbon")
+    idle_embodied_g = models.FloatField(default=0.0, help_text="Part of the embodied carbon that no job answers for")
 
     class Meta:
         abstract = True

@@ -39,8 +39,10 @@ class Totals:
     measured_kwh: float
     market_kwh: float
     unpriced_kwh: float
+    unpriced_s: float
     rental_cost: float
     carbon_cost: float
+    idle_embodied_g: float
     status: Status | None
 
     @property
@@ -60,14 +62,20 @@ class Totals:
 
     @property
     def known_cost(self) -> Range | None:
-        """The cost; None where there is energy and no price at all is known."""
-        nothing_known = self.cost.high == 0.0 and self.unpriced_kwh > 0.0
+        """The cost; None where there is energy, or rented time, and no price at all is known."""
+        unpriced = self.unpriced_kwh > 0.0 or self.unpriced_s > 0.0
+        nothing_known = self.cost.low == self.cost.high == 0.0 and unpriced
         return None if nothing_known else self.cost
 
     @property
     def unpriced_share(self) -> float | None:
         """Part of the facility energy whose price nobody knows, 0..1; None without energy."""
         return _share(self.unpriced_kwh, self.facility_energy_kwh.mid)
+
+    @property
+    def idle_embodied_share(self) -> float | None:
+        """Part of the embodied carbon that no job answers for, 0..1; None without any."""
+        return _share(self.idle_embodied_g, self.embodied_g.mid)
 
     @property
     def water_l(self) -> Range:

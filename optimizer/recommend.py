@@ -116,13 +116,14 @@ def context_of(experiment: Experiment, *, now: datetime) -> dict[str, dict[str, 
 def rates_of(context: dict[str, dict[str, Any]]) -> Rates:
     ends = ("low", "mid", "high")
     names = ("pue", "intensity_g_per_kwh", "price_per_kwh")
-    return Rates(*(Range(*(context[name][end] for end in ends)) for name in names))
+    known = [context[name] for name in names]  # the price may be unknown
+    return Rates(*(Range(*(rate[end] for end in ends)) if rate else None for rate in known))  # type: ignore[arg-type]
 
 
 def defaults_in(context: dict[str, dict[str, Any]]) -> list[str]:
     """Which of the rates are stand-ins, in words."""
     words = {"pue": "PUE", "intensity_g_per_kwh": "grid intensity", "price_per_kwh": "electricity price"}
-    return [word for name, word in words.items() if context[name]["status"] == Status.DEFAULT]
+    return [word for name, word in words.items() if context[name] and context[name]["status"] == Status.DEFAULT]
 
 
 def _write(
@@ -158,14 +159,18 @@ def _write(
     )
 
 
-def _columns(saving: Saving) -> dict[str, float]:
+def _columns(saving: Saving) -> dict[str, float | None]:
     figures = {
         "energy_saving_kwh": saving.facility_energy_kwh,
         "co2e_saving_g": saving.co2e_g,
         "cost_saving": saving.cost,
     }
     ends = (("_low", "low"), ("", "mid"), ("_high", "high"))
-    return {f"{name}{suffix}": getattr(figure, end) for name, figure in figures.items() for suffix, end in ends}
+    return {
+        f"{name}{suffix}": None if figure is None else getattr(figure, end)
+        for name, figure in figures.items()
+        for suffix, end in ends
+    }
 
 
 def _measured(row: Measurement) -> Range:

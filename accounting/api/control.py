@@ -31,7 +31,8 @@ class Figures(Schema):
     embodied_g: Interval
     water_onsite_l: Interval
     water_offsite_l: Interval
-    cost: Interval
+    cost: Interval | None
+    unpriced_share: float | None
     covered_s: float
     missing_s: float
     measured_share: float | None
@@ -104,4 +105,6 @@ def _filters(visibility: Visibility, token: ApiToken, team: str | None, project:
 
 
 def _figures(totals: Totals) -> Figures:
-    return Figures.model_validate(totals, from_attributes=True)
+    """`cost` is null where nothing of it is known; `unpriced_share` is the part of the energy that it leaves out."""
+    figures = Figures.model_validate(totals, from_attributes=True)
+    return figures if totals.known_cost else figures.model_copy(update={"cost": None})

@@ -59,12 +59,14 @@ STEP_WORDS = {  # by how the id of a price begins
 
 
 def load_prices(hours: Mapping[int, Sequence[datetime]], terms: Mapping[int, Sequence[SiteTerms]]) -> PriceBook:
-    """Everything that prices these hours of these sites. Four queries at most."""
+    """Everything that prices these hours of these sites. None without sites, else four queries at most."""
+    if not hours:
+        return PriceBook({}, {}, load_exchange((), ()))
     of_sites = [one for site_id in hours for one in terms[site_id]]
     zones = {one.price_zone for one in of_sites} - {""}
     all_hours = {hour for of_site in hours.values() for hour in of_site}
     rows = PriceHour.objects.filter(Q(site__in=list(hours)) | Q(zone__in=zones, site=None), hour__in=all_hours)
-    series = {(row.site_id or row.zone, row.hour): row for row in rows} if all_hours else {}
+    series = {(row.site_id or row.zone, row.hour): row for row in rows}
     tariffs = _tariffs(hours)
     told = [row.currency for row in series.values()]
     told += [one.currency for of_site in tariffs.values() for one in of_site]

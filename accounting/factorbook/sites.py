@@ -45,13 +45,14 @@ def site_factors(
     site_hours: Iterable[tuple[int | None, datetime]],
     *,
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
+    priced: bool = True,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
 
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Five queries, two more at most for prices, and one more for each run of hours that are far apart.
+    energy. Not `priced`: nobody asks what it costs, which spares two queries. Five queries, two more at most for prices, and one more for each run of hours that are far apart.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)
@@ -59,7 +60,7 @@ def site_factors(
         hours[site_id].append(hour)
     book, terms = catalog(), terms_of(hours)
     slugs = dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
-    prices = load_prices(hours, terms)
+    prices = load_prices(hours if priced else {}, terms)
     known: dict[tuple[int | None, datetime], SiteFactors] = {}
     for site_id, of_site in hours.items():
         readings = _readings(site_id, of_site)

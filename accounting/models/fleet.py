@@ -147,7 +147,10 @@ class Device(models.Model):
     retired_at = models.DateTimeField(null=True, blank=True)
     retirement = models.CharField(max_length=10, choices=Retirement.choices, blank=True)
     rental_price_per_h = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="Paid for every hour in service, used or not"
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0)],
+        help_text="Paid for every hour in service, used or not",
     )
     rental_currency = models.CharField(max_length=3, blank=True)
     rental_includes_electricity = models.BooleanField(default=True)

@@ -32,7 +32,8 @@ def _row(line: DeviceLine) -> list[Value]:
     sums: list[Value] = [None, None, None, None, ""]
     if totals:
         sums = [
-            totals.it_energy_kwh.mid, totals.facility_energy_kwh.mid, totals.co2e_g.mid, totals.cost.mid,
+            totals.it_energy_kwh.mid, totals.facility_energy_kwh.mid, totals.co2e_g.mid,
+            totals.known_cost.mid if totals.known_cost else None,
             str(totals.status or ""),
         ]  # fmt: skip
     return [*words, *sums, line.conflicts, line.agent_seen_at]

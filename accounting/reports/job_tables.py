@@ -51,13 +51,15 @@ _PARTS = (
     ("it_energy_kwh", "IT energy, kWh"),
     ("water_onsite_l", "Water on-site, L"),
     ("water_offsite_l", "Water off-site, L"),
-    ("cost", "Cost"),
+    ("known_cost", "Cost"),
 )
 
 
 def split_table(parts: Sequence[Part], *, by: str, urls: Sequence[str] = ()) -> Table:
     """Every quantity with its range, a line a part."""
-    ranged = [Column(f"{key}{end}", f"{words}{extra}") for key, words in _PARTS for end, extra in _ENDS]
+    ranged = [
+        Column(f"{key.removeprefix('known_')}{end}", f"{words}{extra}") for key, words in _PARTS for end, extra in _ENDS
+    ]
     columns = (Column(by, by.capitalize(), TEXT), *ranged, *_KNOWN)
     rows = [[part.name, *_cells(part.totals)] for part in parts]
     return Table(f"by-{by}", f"Totals by {by}", columns, rows, urls)
@@ -65,6 +67,8 @@ def split_table(parts: Sequence[Part], *, by: str, urls: Sequence[str] = ()) -> 
 
 _ENDS = (("_low", " low"), ("", ""), ("_high", " high"))
 _KNOWN = (
+    Column("unpriced_share", "Energy without a known price"),
+    Column("idle_embodied_share", "Embodied that no job answers for"),
     Column("measured_share", "Measured share of IT energy"), Column("coverage", "Time covered"),
     Column("status", "Status", TEXT),
 )  # fmt: skip
@@ -72,8 +76,15 @@ _KNOWN = (
 
 def _cells(totals: Totals) -> list[Value]:
     ranges = [getattr(totals, key) for key, _ in _PARTS]
-    ends = [value for one in ranges for value in (one.low, one.mid, one.high)]
-    return [*ends, totals.measured_share, totals.coverage, str(totals.status or "")]
+    ends = [value for one in ranges for value in ((one.low, one.mid, one.high) if one else (None, None, None))]
+    return [
+        *ends,
+        totals.unpriced_share,
+        totals.idle_embodied_share,
+        totals.measured_share,
+        totals.coverage,
+        str(totals.status or ""),
+    ]
 
 
 def trend_table(trend: Trend, *, metric: str, grain: str, name: str) -> Table:

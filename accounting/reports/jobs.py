@@ -34,7 +34,7 @@ class JobLine:
     facility_energy_kwh: float
     it_energy_kwh: float
     water_l: float
-    cost: float
+    cost: float | None  # None: there is something to pay for, and no price at all is known
     measured_kwh: float
 
     @property
@@ -49,7 +49,10 @@ _SUMS = {
     "water_l": Sum(F("water_onsite_l") + F("water_offsite_l")),
     "cost": Sum("cost"),
     "measured_kwh": Sum("measured_kwh"),
+    "unpriced_kwh": Sum("unpriced_kwh"),
+    "unpriced_s": Sum("unpriced_s"),
 }
+_UNPRICED = ("unpriced_kwh", "unpriced_s")
 
 
 def heaviest_jobs(
@@ -88,8 +91,13 @@ def _line(job: Job, row: dict[str, Any]) -> JobLine:
         model=job.model,
         started_at=job.started_at,
         ended_at=job.ended_at,
-        **{name: row[name] for name in _SUMS},
+        **{name: row[name] for name in _SUMS if name not in _UNPRICED} | {"cost": _known_cost(row)},
     )
+
+
+def _known_cost(row: dict[str, Any]) -> float | None:
+    unpriced = any(row[name] > 0 for name in _UNPRICED)
+    return None if unpriced and row["cost"] == 0.0 else row["cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class JobHour:
     co2e_location_g: float
     embodied_g: float
     water_l: float
-    cost: float
+    cost: float | None  # None: not known
     covered_s: float
 
 
@@ -123,10 +131,17 @@ def job_hours(job: Job) -> list[JobHour]:
             embodied=Sum("embodied_g"),
             water=Sum(F("water_onsite_l") + F("water_offsite_l")),
             price=Sum("cost"),
+            unpriced_kwh=Sum("unpriced_kwh"),
+            unpriced_s=Sum("unpriced_s"),
             covered=Sum("covered_s"),
         )
     )
-    return [JobHour(*row.values()) for row in rows]
+    return [_job_hour(**row) for row in rows]
+
+
+def _job_hour(*, price: float, unpriced_kwh: float, unpriced_s: float, covered: float, **columns: Any) -> JobHour:
+    cost = _known_cost({"cost": price, "unpriced_kwh": unpriced_kwh, "unpriced_s": unpriced_s})
+    return JobHour(*columns.values(), cost, covered)
 
 
 def factor_ids(job: Job) -> list[str]:

@@ -107,7 +107,7 @@ def at_the_wall(devices: Sequence[LiveDevice], *, now: datetime) -> AtTheWall | 
     drawing = [one for one in devices if one.power_w]
     if not drawing:
         return None
-    rates = carbon_rates({one.site_id for one in drawing}, now=now)
+    rates = carbon_rates({one.site_id for one in drawing}, now=now, priced=False)
     here = [(one.power_w or 0.0, rates[one.site_id]) for one in drawing]
     wall_w = math.fsum(power_w * rate.pue.mid for power_w, rate in here)
     weighted = math.fsum(power_w * rate.pue.mid * rate.intensity_g_per_kwh.mid for power_w, rate in here)

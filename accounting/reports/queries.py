@@ -40,6 +40,7 @@ NOBODY = {
 
 _COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(PARTS)
 _SUMS = {f"sum_{column}": Coalesce(Sum(column), 0.0) for column in _COLUMNS}
+_UNPRICED = Sum(F("unpriced_kwh") + F("unpriced_s"))
 _WORST = Max(Case(*(When(status=status, then=Value(rank)) for rank, status in enumerate(Status))))
 
 
@@ -81,8 +82,8 @@ def trend(
         end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
         for end, suffix in _ENDS.items()
     }
-    found = list(rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums))
-    return _trend_of(found, period, by, most)
+    found = rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums, unpriced=_UNPRICED)
+    return _trend_of([row for row in found if metric != "cost" or _priced(row, row["mid"])], period, by, most)
 
 
 def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, list[float]]:
@@ -90,9 +91,11 @@ def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | 
     rows = _rows(visibility, period.start, period.end, filters, by=None)
     at = "hour" if hasattr(rows.model, "hour") else "day"
     sums = {metric: Sum(sum(map(F, columns), Value(0.0))) for metric, columns in METRICS.items()}
-    found = rows.order_by(at).values(at).annotate(**sums)
+    found = rows.order_by(at).values(at).annotate(**sums, unpriced=_UNPRICED)
     complete = [row for row in found if _bucket(row[at]) + period.step <= now]
-    return {metric: [row[metric] for row in complete] for metric in METRICS}
+    return {
+        metric: [row[metric] for row in complete if metric != "cost" or _priced(row, row["cost"])] for metric in METRICS
+    }
 
 
 def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, Change]:
@@ -104,7 +107,9 @@ def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | 
     if compared is None or not _began_by(visibility, compared[1], filters):
         return dict.fromkeys(METRICS, Change(None))
     current, before = (totals(visibility, part.start, part.end, **filters) for part in compared)
-    return {metric: Change(_ratio(_metric(current, metric), _metric(before, metric))) for metric in METRICS}
+    known = [metric for metric in METRICS if metric != "cost" or (current.known_cost and before.known_cost)]
+    moved = {metric: Change(_ratio(_metric(current, metric), _metric(before, metric))) for metric in known}
+    return dict.fromkeys(METRICS, Change(None)) | moved
 
 
 def _began_by(visibility: Sees, before: Period, filters: Mapping[str, int | None]) -> bool:
@@ -117,6 +122,11 @@ _ENDS = {"low": "_low", "mid": "", "high": "_high"}
 
 def _metric(found: Totals, metric: str) -> float:
     return math.fsum(getattr(found, column).mid for column in METRICS[metric])
+
+
+def _priced(row: Mapping[str, Any], cost: float) -> bool:
+    """Whether anything of the cost is known: nought beside energy without a price is not."""
+    return cost != 0.0 or not row["unpriced"]
 
 
 def _ratio(current: float, before: float) -> float | None:

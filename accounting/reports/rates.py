@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from accounting.factorbook.prices import step_words
 from accounting.factorbook.sites import site_factors
 from accounting.methods.facility import ItEnergy, it_power_w
 from accounting.methods.records import Figure, Range, Status
@@ -25,13 +26,19 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class CarbonRate:
     """Per kWh of facility energy: intensity (location-based), off-site water, price. Per kWh of IT energy: on-site
-    water. `pue` is facility / IT energy."""
+    water. `pue` is facility / IT energy. No price: nobody knows it, and `price_note` says why."""
 
     intensity_g_per_kwh: Rate
     pue: Rate
     ewif_l_per_kwh: Rate
     wue_l_per_kwh: Rate
-    price_per_kwh: Rate
+    price_per_kwh: Rate | None
+    price_note: str = ""
+
+    @property
+    def price_step(self) -> str:
+        """Which step gave the price, in words; empty where none did."""
+        return step_words(self.price_per_kwh.factor_ids) if self.price_per_kwh else ""
 
     def as_json(self) -> dict[str, object]:
         """For a JSON column: every rate as a mapping."""
@@ -39,23 +46,24 @@ class CarbonRate:
 
 
 def carbon_rate(site: Site | None, *, now: datetime) -> CarbonRate:
-    """The rate of the running hour at a site; with no site the catalogue's defaults. At most four queries."""
+    """The rate of the running hour at a site; with no site the catalogue's defaults. At most nine queries."""
     site_id = site.pk if site else None
     return carbon_rates([site_id], now=now)[site_id]
 
 
-def carbon_rates(site_ids: Iterable[int | None], *, now: datetime) -> dict[int | None, CarbonRate]:
-    """The same for several sites: three queries and one more a site."""
+def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool = True) -> dict[int | None, CarbonRate]:
+    """The same for several sites: six queries, two more at most for prices, and one more a site; two less without prices."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
-    found = site_factors(places, it_power_w=_it_power_w(places))
+    found = site_factors(places, it_power_w=_it_power_w(places), priced=priced)
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),
             pue=_rate(factors.pue),
             ewif_l_per_kwh=_rate(factors.ewif_l_per_kwh),
             wue_l_per_kwh=_rate(factors.wue_l_per_kwh),
-            price_per_kwh=_rate(factors.price_per_kwh),
+            price_per_kwh=None if factors.price_per_kwh is None else _rate(factors.price_per_kwh),
+            price_note=factors.price_note,
         )
         for (site_id, _), factors in found.items()
     }

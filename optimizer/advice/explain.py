@@ -59,10 +59,11 @@ def saving_words(saving: Saving, *, per: str, currency: str) -> str:
         return f"Whether it saves energy is not shown: per {per}, anything from {more} more to {less} less."
     if energy.mid < 0.0:
         return f"It draws more energy: {range_words(negated(energy), ENERGY_KWH)} more per {per}."
-    return (
-        f"Per {per} it should save {range_words(energy, ENERGY_KWH)}, "
-        f"{range_words(saving.co2e_g, MASS_G)} of CO₂e and {range_words(saving.cost, _money(currency))}."
-    )
+    saved = f"Per {per} it should save {range_words(energy, ENERGY_KWH)}"
+    carbon = f"{range_words(saving.co2e_g, MASS_G)} of CO₂e"
+    if saving.cost is None:
+        return f"{saved} and {carbon}. What that is in {currency} is not known: state the site's price."
+    return f"{saved}, {carbon} and {range_words(saving.cost, _money(currency))}."
 
 
 def _money(currency: str) -> Sequence[tuple[float, float, str]]:

@@ -43,7 +43,7 @@ class Rates:
 
     pue: Range  # facility energy / IT energy
     intensity_g_per_kwh: Range  # per facility kWh, location-based
-    price_per_kwh: Range  # per facility kWh, in the ledger's currency
+    price_per_kwh: Range | None  # per facility kWh, in the ledger's currency; None: nobody knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,4 @@ class Saving:
     units: float
     facility_energy_kwh: Range
     co2e_g: Range
-    cost: Range
+    cost: Range | None  # None: no price is known

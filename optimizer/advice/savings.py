@@ -20,7 +20,7 @@ def expected_saving(device_saving_j_per_unit: Range, *, units: float, rates: Rat
         units=units,
         facility_energy_kwh=facility_kwh,
         co2e_g=product(facility_kwh, rates.intensity_g_per_kwh),
-        cost=product(facility_kwh, rates.price_per_kwh),
+        cost=None if rates.price_per_kwh is None else signed_product(facility_kwh, rates.price_per_kwh),
     )
 
 
@@ -38,6 +38,13 @@ def product(signed: Range, factor: Range) -> Range:
     down = math.hypot((signed.mid - signed.low) * factor.mid, factor_down)
     up = math.hypot((signed.high - signed.mid) * factor.mid, factor_up)
     return Range(mid - down, mid, mid + up)
+
+
+def signed_product(signed: Range, price: Range) -> Range:
+    """The same with a price, which an exchange may set below nought."""
+    if price.low >= 0.0:
+        return product(signed, price)
+    return negated(product(signed, negated(price)))
 
 
 def break_even_units(one_off_j: float, device_saving_j_per_unit: Range) -> float | None:

@@ -33,9 +33,9 @@ class RecommendationOut(Schema):
     co2e_saving_g_low: float
     co2e_saving_g: float
     co2e_saving_g_high: float
-    cost_saving_low: float
-    cost_saving: float
-    cost_saving_high: float
+    cost_saving_low: float | None
+    cost_saving: float | None
+    cost_saving_high: float | None
     alternatives: list[dict[str, Any]]
     one_off_kwh: float | None
     break_even_units: float | None

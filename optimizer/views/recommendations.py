@@ -76,8 +76,15 @@ def _page(
         "status": row.evidence.upper(),
         "energy": Range(row.energy_saving_kwh_low, row.energy_saving_kwh, row.energy_saving_kwh_high),
         "co2e": Range(row.co2e_saving_g_low, row.co2e_saving_g, row.co2e_saving_g_high),
-        "cost": Range(row.cost_saving_low, row.cost_saving, row.cost_saving_high),
+        "cost": _cost(row),
         "saving_is_shown": row.energy_saving_kwh_low > 0,
         "state_tone": {"open": "", "accepted": "good", "dismissed": "warn"}[row.state],
     }
     return render(request, "optimizer/recommendation.html", context, status=status)
+
+
+def _cost(row: Recommendation) -> Range | None:
+    """None: no price is known there."""
+    if row.cost_saving is None:
+        return None
+    return Range(row.cost_saving_low, row.cost_saving, row.cost_saving_high)

@@ -51,11 +51,19 @@ class TestHome:
         # 0.4 Wh x 1.5; 0.4 Wh x 300 g/kWh + 10 g
         assert "0.600 <small>Wh" in text and "10.1 <small>g" in text
 
-    def test_says_so_beside_a_cost_of_nought(self, admin: Client) -> None:
+    def test_says_that_a_cost_is_not_known_instead_of_nought(self, admin: Client) -> None:
         rows.ledger_hour(rows.a_device(), this_hour(), kwh=1.0)
-        assert b"no price is known" not in admin.get("/").content
+        words = "not known: state the site’s price"
+        assert words not in admin.get("/").content.decode()
         TeamHour.objects.update(cost_low=0.0, cost=0.0, cost_high=0.0)
-        assert b"no price is known" in admin.get("/").content
+        assert words not in admin.get("/").content.decode()  # stated as nought
+        TeamHour.objects.update(unpriced_kwh=1.0)
+        assert words in admin.get("/").content.decode()
+
+    def test_says_how_much_of_the_energy_has_no_price(self, admin: Client) -> None:
+        rows.ledger_hour(rows.a_device(), this_hour(), kwh=2.0)  # x 1.5 = 3 kWh at the wall
+        TeamHour.objects.update(unpriced_kwh=0.75)
+        assert "25.0 % of the energy has no known price" in admin.get("/").content.decode()
 
     @pytest.mark.parametrize("key", ["1h", "24h", "7d", "30d"])
     def test_shows_what_the_queries_say(self, admin: Client, key: str) -> None:

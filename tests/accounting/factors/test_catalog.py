@@ -89,9 +89,8 @@ class TestLookup:
 
         assert width(True, True) < width(False, True) < width(False, False)
 
-    def test_a_currency_without_a_known_price_says_so(self) -> None:
-        factor = lookup.price(CATALOG, "JPY")
-        assert factor.id == "price:unknown:JPY" and factor.status is Status.DEFAULT and factor.unit == "JPY/kWh"
+    def test_a_currency_without_a_typical_price_is_not_known_and_not_nought(self) -> None:
+        assert lookup.price(CATALOG, "JPY") is None and lookup.price_in(CATALOG, "JP", "JPY") is None
 
     def test_a_place_has_its_own_price_and_an_unknown_part_of_it_the_same_more_widely(self) -> None:
         germany, berlin = (lookup.price_in(CATALOG, zone, "EUR") for zone in ("DE", "DE-BE"))

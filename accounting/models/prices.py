@@ -10,7 +10,7 @@ CURRENCY = 3  # letters, ISO 4217
 
 
 class Tariff(models.Model):
-    """A time-of-use contract of a site, in the site's own time zone, from `valid_from` until the next one or `valid_to`."""
+    """A time-of-use contract of a site, in the site's own time zone, until the next one or `valid_to`."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="tariffs")
     name = models.CharField(max_length=120)

@@ -52,7 +52,7 @@ def carbon_rate(site: Site | None, *, now: datetime) -> CarbonRate:
 
 
 def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool = True) -> dict[int | None, CarbonRate]:
-    """The same for several sites: six queries, two more at most for prices, and one more a site; two less without prices."""
+    """The same for several sites: six queries, two more at most for prices, and one a site; two less without prices."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
     found = site_factors(places, it_power_w=_it_power_w(places), priced=priced)

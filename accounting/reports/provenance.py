@@ -18,6 +18,9 @@ QUANTITY_WORDS = {
     "embodied": "Making the device",
     "embodied_component": "Making a part",
     "embodied_server": "Making a server",
+    "residual_mix": "Residual mix: power without a certificate",
+    "cooling_pue": "Facility overhead (PUE) by way of cooling",
+    "cooling_wue": "On-site water by way of cooling",
     "die_mm2": "Compute silicon of an accelerator",
     "lifetime": "Service life",
     "tolerance": "Tolerance of a reading",
@@ -64,7 +67,7 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, *steps = re.split(r"@(unknown-part|unknown-variant|cloud):", factor_id)
+    packaged, *steps = re.split(r"@(unknown-part|unknown-variant|cloud|for-year|subregion-of):", factor_id)
     if row := rows.get(packaged):
         of = " for ".join([row.key, *steps[1::2]])
         status = Status.DEFAULT if any(step.startswith("unknown") for step in steps[::2]) else row.factor.status

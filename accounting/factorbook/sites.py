@@ -52,7 +52,8 @@ def site_factors(
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Not `priced`: nobody asks what it costs, which spares two queries. Five queries, two more at most for prices, and one more for each run of hours that are far apart.
+    energy. Five queries, two more at most for prices, and one for each run of hours that are far apart. Without
+    `priced` nobody asks what it costs, which spares two.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)

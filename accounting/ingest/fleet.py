@@ -76,9 +76,21 @@ def _devices(host_ids: Iterable[int]) -> dict[tuple[int, str], Device]:
 def _add_devices(named: set[tuple[int, str]], fleet: Fleet, now: datetime) -> None:
     missing = sorted(named - fleet.devices.keys())
     if missing:
+        fleet.redescribed += _sharing_a_server({host_id for host_id, _ in missing}, fleet)
         new = [Device(host_id=host_id, key=key, acquired_at=now) for host_id, key in missing]
         Device.objects.bulk_create(new, ignore_conflicts=True)
         fleet.devices |= _devices({host_id for host_id, _ in missing})
+
+
+def _sharing_a_server(joined: set[int], fleet: Fleet) -> list[Device]:
+    """Devices that carry less of their server from now on, since another one of their host carries it with them."""
+    beside = [device for (host_id, _), device in sorted(fleet.devices.items()) if host_id in joined]
+    if not beside:
+        return []
+    stated = ~Q(server_embodied_kg=None) | ~Q(server_model="") | ~Q(server_parts={})
+    shared = set(Host.objects.filter(stated, pk__in=joined).order_by().values_list("pk", flat=True))
+    shared |= {device.host_id for device in beside if device.kind == Device.Kind.NODE}
+    return [device for device in beside if device.host_id in shared]
 
 
 def _describe(batch: CheckedBatch, fleet: Fleet) -> None:

@@ -119,7 +119,14 @@ def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
             first = EPOCH + timedelta(microseconds=first_us)
             Device.objects.filter(pk=device_id, acquired_at__gt=first).update(acquired_at=first)
             gained.append(Span(device_id, first_us, acquired_us))
+            if _life_may_be_over(known[device_id]):
+                fleet.redescribed.append(known[device_id])
     return gained
+
+
+def _life_may_be_over(device: Device) -> bool:
+    """Whether an earlier start moves hours beyond those gained: the end of its life, or what is left to write off."""
+    return device.retired_at is not None or device.lifetime_h is not None or device.served_h_before > 0.0
 
 
 def _spans_of_facility(facility: KeptFacility, token: ApiToken) -> list[Span]:

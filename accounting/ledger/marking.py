@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from django.db.models import Q, Sum
 
+from accounting.factorbook.price_rows import Touched
 from accounting.ledger.instants import HOUR, hour_of
 from accounting.ledger.load import hours_with_samples
 from accounting.models import Device, DirtyHour, EnergyHour, LedgerHour, Site
@@ -42,6 +43,26 @@ def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
     """Mark every hour from `since` that this site's devices have in the ledger. Returns how many."""
     of_site = LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site), hour__gte=hour_of(since))
     return _mark(of_site.order_by().values_list("device_id", "hour").distinct(), now=now)
+
+
+def mark_priced(touched: Touched, *, now: datetime) -> int:
+    """Mark the hours that a change of prices moves, as far as the ledger has them. Returns how many."""
+    count = 0
+    for site_id, hours in sorted(touched.hours.items()):
+        count += _mark(_rows(_of_site(site_id) & Q(hour__in=hours)), now=now)
+    for site_id, start, end in touched.spans:
+        count += _mark(_rows(_of_site(site_id) & Q(hour__gte=start, hour__lt=end)), now=now)
+    for device_id, start, end in touched.device_spans:
+        count += _mark(_rows(Q(device=device_id, hour__gte=start, hour__lt=end)), now=now)
+    return count
+
+
+def _of_site(site_id: int) -> Q:
+    return Q(site=site_id) | Q(device__host__site=site_id)
+
+
+def _rows(condition: Q) -> Iterable[tuple[int, datetime]]:
+    return LedgerHour.objects.filter(condition).order_by().values_list("device_id", "hour").distinct()
 
 
 def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:

@@ -150,7 +150,7 @@ class Device(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0.0)],
-        help_text="Paid for every hour in service, used or not",
+        help_text="Due for each hour in service",
     )
     rental_currency = models.CharField(max_length=3, blank=True)
     rental_includes_electricity = models.BooleanField(default=True)

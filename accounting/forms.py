@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from accounting.factorbook import catalog
-from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
+from accounting.factorbook.price_files import currency_of
+from accounting.models import ApiToken, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
 
@@ -55,24 +56,48 @@ class SiteTermsForm(forms.ModelForm):
 
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+        fields = (
+            "grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "price_currency",
+            "price_zone", "carbon_price_per_t", "carbon_price_currency", "embodied_allocation",
+        )  # fmt: skip
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
+            "price_currency": "Currency of the price",
+            "price_zone": "Market zone of hourly prices",
+            "carbon_price_per_t": "Carbon price per tonne CO₂e",
+            "carbon_price_currency": "Currency of the carbon price",
+            "embodied_allocation": "Embodied carbon goes to jobs",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
+            "price_currency": "Three letters. Empty: the ledger's own.",
+            "price_zone": "As the imported file calls it, for example DE-LU. Its prices go before tariff and price.",
+            "carbon_price_per_t": "Optional: a tax, an allowance or your own shadow price on operational carbon.",
+            "carbon_price_currency": "Three letters. Empty: the ledger's own.",
+            "embodied_allocation": "By use, what a job holds and does not use stays on the line without a job.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
         self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
-        for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
+        self.fields["embodied_allocation"].required = False
+        for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t"):
             self.fields[name].widget.attrs["step"] = "any"
+
+    def clean_price_currency(self) -> str:
+        return currency_or_empty(self.cleaned_data["price_currency"])
+
+    def clean_carbon_price_currency(self) -> str:
+        return currency_or_empty(self.cleaned_data["carbon_price_currency"])
+
+    def clean_embodied_allocation(self) -> str:
+        """By time where a caller does not speak of it."""
+        return self.cleaned_data["embodied_allocation"] or SiteTerms.Allocation.TIME
 
     def clean_valid_from(self) -> datetime:
         moment = self.cleaned_data["valid_from"].astimezone(UTC)
@@ -91,42 +116,6 @@ def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
         group = f"{named.get(country, country)}, by part" if part else "Countries"
         groups.setdefault(group, []).append((key, f"{name} ({key})"))
     return list(groups.items())
-
-
-class HostForm(forms.ModelForm):
-    site = forms.ModelChoiceField(Site.objects.all(), required=False, empty_label="At no site yet")
-
-    class Meta:
-        model = Host
-        fields = ("site",)
-
-    def clean_site(self) -> Site | None:
-        site = self.cleaned_data["site"]
-        twin = Host.objects.filter(name=self.instance.name, site=site, team=None).exclude(pk=self.instance.pk)
-        if self.instance.team_id is None and twin.exists():
-            raise ValidationError(f"{site or 'No site'} already has a host named {self.instance.name}")
-        return site
-
-
-class DeviceForm(forms.ModelForm):
-    acquired_at = Moment(label="In service since")
-    retired_at = Moment(label="Retired", required=False, help_text="No embodied carbon accrues from here on")
-
-    class Meta:
-        model = Device
-        fields = ("model", "kind", "tdp_w", "embodied_kg", "lifetime_h", "acquired_at", "retired_at")
-        labels = {
-            "tdp_w": "TDP, W",
-            "embodied_kg": "Embodied carbon, kg CO₂e",
-            "lifetime_h": "Service life, hours",
-        }
-
-    def clean(self) -> dict[str, Any]:
-        said = super().clean() or {}
-        acquired, retired = said.get("acquired_at"), said.get("retired_at")
-        if acquired and retired and retired <= acquired:
-            raise ValidationError({"retired_at": "A device is retired after it came into service, not before"})
-        return said
 
 
 class TeamForm(forms.ModelForm):
@@ -252,6 +241,16 @@ class NewPasswordForm(forms.Form):
     def clean_new(self) -> str:
         password_validation.validate_password(self.cleaned_data["new"], self._user)
         return self.cleaned_data["new"]
+
+
+def currency_or_empty(written: str) -> str:
+    """Three capital letters, or nothing: the ledger's own."""
+    if not written:
+        return ""
+    try:
+        return currency_of(written)
+    except ValueError as refused:
+        raise ValidationError(str(refused)) from refused
 
 
 def named_once(form: forms.ModelForm, model: type) -> str:

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, jobs, members, signin, teams, tokens
+from accounting.views import factors, figures, fleet, jobs, members, prices, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -31,6 +31,11 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
     path("factors/", factors.factor_list, name="factors"),
+    path("prices/", prices.price_page, name="prices"),
+    path("prices/import/<str:what>", prices.price_import, name="price-import"),
+    path("prices/tariffs/new", prices.tariff_page, name="tariff-new"),
+    path("prices/tariffs/<int:tariff_id>/", prices.tariff_page, name="tariff"),
+    path("prices/tariffs/<int:tariff_id>/drop", prices.tariff_drop, name="tariff-drop"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

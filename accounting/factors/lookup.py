@@ -140,6 +140,12 @@ def wue(catalog: Catalog) -> Factor:
     return catalog.get("wue", "default")
 
 
+def coolings(catalog: Catalog) -> list[tuple[str, Factor, Factor]]:
+    """(name, PUE, WUE) of each typical way to cool a building of machines, in the order of the table."""
+    keys = catalog.keys("cooling_pue")
+    return [(key, catalog.get("cooling_pue", key), catalog.get("cooling_wue", key)) for key in keys]
+
+
 def price(catalog: Catalog, currency: str) -> Factor | None:
     """A typical price in the currency; None where none is known, which is not nought."""
     return catalog.find("price", currency.upper())

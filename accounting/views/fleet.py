@@ -13,12 +13,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
-from accounting.forms import DeviceForm, HostForm, SiteForm, SiteTermsForm
+from accounting.forms import SiteForm, SiteTermsForm
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs
+from accounting.reports.cooling import cooling_outcomes, cooling_table
 from accounting.reports.job_tables import trend_table
 from accounting.reports.live import live, visible_devices
+from accounting.reports.making import making_view
 from accounting.reports.periods import Period
 from accounting.reports.queries import carbon_rate, totals, trend
 from accounting.reports.tables import Table
@@ -31,6 +33,7 @@ from accounting.views.asking import (
     period_context,
     zone,
 )
+from accounting.views.fleet_forms import DeviceForm, HostForm
 
 METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 
@@ -83,6 +86,10 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
     if request.method == "POST" and not administrator:
         raise Http404
     latest = site.terms.order_by("valid_from").last()
+    period, rate = asked_period(request), carbon_rate(site, now=now)
+    outcomes = cooling_outcomes(totals(visibility, period.start, period.end, site_id=site.pk), rate)
+    if request.GET.get("csv") == "cooling":
+        return csv_response(cooling_table(outcomes))
     terms_form = SiteTermsForm(request.POST or None, instance=_next_terms(site, latest), now=now, prefix="terms")
     site_form = SiteForm(request.POST or None, instance=site, prefix="site")
     if request.method == "POST":
@@ -96,19 +103,22 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
         "site": site,
         "terms": site.terms.order_by("-valid_from"),
         "stated_zone": bool(latest and latest.grid_zone),
-        "rate": carbon_rate(site, now=now),
+        "rate": rate,
+        "cooling": outcomes,
+        "cooling_csv": f"?{period.query}&csv=cooling",
+        "tariffs": site.tariffs.order_by("-valid_from"),
         "hosts": site.hosts.prefetch_related("devices"),
         "terms_form": terms_form if "terms-valid_from" in request.POST else _blank(site, latest, now),
         "site_form": site_form if "site-name" in request.POST else SiteForm(instance=site, prefix="site"),
         "administrator": administrator,
-        "currency": settings.GREENAI["currency"],
+        **period_context(request, period),
     }
     return render(request, "accounting/site.html", context)
 
 
 def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     """A new row that starts out as the terms before it."""
-    kept = ("grid_zone", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+    kept = [field for field in SiteTermsForm.Meta.fields if field != "valid_from"]
     return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
 
 
@@ -153,11 +163,15 @@ def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
         messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
         return redirect("fleet")
     crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
-    words = "Its energy is given the grid, PUE, water and price of that site, for all its hours."
+    words = (
+        "Its energy is given the grid, PUE, water and price of that site, for all its hours; making the server itself "
+        "is carried by its devices."
+    )
     context = {
         "title": f"Place {host.name}",
         "form": form,
         "crumbs": crumbs,
+        "wide": True,
         "lead": words,
         "cancel_url": reverse("fleet"),
     }
@@ -180,6 +194,7 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
         "live": view.devices[0] if view.devices else None,
         "totals": totals(visibility, period.start, period.end, device_id=device.pk),
         "lines": jobs.heaviest_jobs(visibility, period.start, period.end, limit=10, device_id=device.pk),
+        "making": making_view(device, now=now),
         "conflicts": SampleConflict.objects.filter(device=device)[:20],
         "agents": device.host.agents.all(),
         "metric": asked_metric(request),

@@ -72,6 +72,11 @@ class _Bands(forms.BaseFormSet):
         except TariffRefused as refused:
             raise ValidationError(str(refused)) from refused
 
+    def add_fields(self, form: forms.Form, index: int | None) -> None:
+        """A line that was emptied is one that was taken out."""
+        super().add_fields(form, index)
+        form.empty_permitted = True
+
     @property
     def bands(self) -> list[Band]:
         return [form.band for form in self.forms if form.has_changed() and form.is_valid()]

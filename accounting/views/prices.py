@@ -106,7 +106,7 @@ def tariff_page(request: HttpRequest, tariff_id: int | None = None) -> HttpRespo
     tariff = get_object_or_404(Tariff.objects.select_related("site"), pk=tariff_id) if tariff_id else None
     started = tariff_said(tariff) if tariff else _proposed(request)
     form = TariffForm(request.POST or None, initial=started)
-    lines = bands_said(bands_of(tariff)) if tariff else []
+    lines = bands_said(bands_of(tariff)) if tariff and request.method == "GET" else None
     bands = BandFormSet(request.POST or None, initial=lines, prefix="bands")
     if request.method == "POST" and form.is_valid() and bands.is_valid():
         return _save_tariff(request, form, bands.bands, tariff)

@@ -23,8 +23,9 @@ GET_PAGES = [
     "profile",
     "trend",
     "factors",
+    "prices",
 ]
-ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new"]
+ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new", "tariff-new"]
 
 
 def signed_in(user: User) -> Client:

@@ -40,7 +40,12 @@ OWN_WORDS = {
     "telemetry": ("As the site's own telemetry said", Status.MEASURED),
     "site": ("As stated in the site's terms", Status.MODELLED),
     "device": ("As stated for the device", Status.MODELLED),
-    "price": ("No typical price is known in this currency: state the site's price", Status.DEFAULT),
+    "price-hour": ("Imported hourly price", Status.MODELLED),
+    "tariff": ("A band of the site's tariff", Status.MODELLED),
+    "exchange": ("Imported exchange rate of the day", Status.MODELLED),
+    "host": ("As stated for the server", Status.MODELLED),
+    "allocation": ("How embodied carbon is shared between a job and nobody", Status.MODELLED),
+    "price": ("No typical price was known in this currency", Status.DEFAULT),
 }
 
 

@@ -132,6 +132,9 @@ def _blank(site: Site, latest: SiteTerms | None, now: datetime) -> SiteTermsForm
 def _save_site(request: HttpRequest, form: SiteForm) -> HttpResponse:
     with transaction.atomic():
         site = form.save()
+        first = site.tariffs.order_by("valid_from").first()
+        if "time_zone" in form.changed_data and first:  # its tariffs are read by another clock from now on
+            mark_site(site, since=first.valid_from, now=timezone.now())
         audit(actor=request.user, action="site.changed", subject=site, changed=form.changed_data)
     messages.success(request, "Saved.")
     return redirect("site", site.pk)

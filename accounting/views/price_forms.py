@@ -10,7 +10,7 @@ from accounting.forms import Moment, currency_or_empty
 from accounting.methods.tariff import DAY_MINUTES, MONTHS, WEEKDAYS, Band, TariffRefused, check_cover, clock
 from accounting.models import Site, Tariff
 
-BANDS_SHOWN = 6
+BANDS_SHOWN = 4
 
 
 class TariffForm(forms.Form):

@@ -50,6 +50,14 @@ class TestRecommendForExperiment:
         experiment.refresh_from_db()
         assert experiment.outcome == Outcome.RECOMMENDED
 
+    def test_without_a_known_price_says_so_and_keeps_no_saving_of_nought(self):
+        experiment = a_finished_experiment()
+        experiment.carbon_context = CONTEXT | {"price_per_kwh": None}
+        experiment.save()
+        row = recommend_for_experiment(experiment.pk, now=NOW)
+        assert (row.cost_saving_low, row.cost_saving, row.cost_saving_high) == (None, None, None)
+        assert row.co2e_saving_g == pytest.approx(30.0) and "state the site's price" in row.reason
+
     def test_names_the_alternative_and_why_it_lost(self):
         row = recommend_for_experiment(a_finished_experiment().pk, now=NOW)
         (other,) = row.alternatives

@@ -92,3 +92,14 @@ class TestFootprint:
     )
     def test_refuses_what_it_cannot_read(self, secret: str, query: dict[str, str], code: str) -> None:
         assert problem(get(secret, **query)) == (422, code)
+
+
+class TestCost:
+    def test_is_null_where_no_price_is_known_and_says_how_much_it_leaves_out(self, team: Team, secret: str) -> None:
+        hour_of(team, 2.0)
+        TeamHour.objects.update(facility_energy_kwh=4.0, unpriced_kwh=4.0)
+        totals = get(secret).json()["totals"]
+        assert (totals["cost"], totals["unpriced_share"]) == (None, 1.0)
+        TeamHour.objects.update(unpriced_kwh=1.0, cost_low=0.5, cost=0.5, cost_high=0.5)
+        totals = get(secret).json()["totals"]
+        assert (totals["cost"]["mid"], totals["unpriced_share"]) == (0.5, 0.25)

@@ -7,7 +7,7 @@ import pytest
 from accounting.agent.wire import AgentInfo, DeviceInfo, DeviceSample, FacilitySample, JobInfo, JobMark, TelemetryBatch
 from accounting.ingest.dirty import TooWide
 from accounting.ingest.store import store
-from accounting.models import ApiToken, Device, DirtyHour, Job, LedgerHour
+from accounting.models import ApiToken, Device, DirtyHour, Host, Job, LedgerHour
 from accounting.models import JobMark as StoredMark
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -131,3 +131,14 @@ class TestHoursOfOthers:
         """It holds for an hour: 5.2 to 6.2 h."""
         ledger_has(*range(12))
         assert post(begun, facility_samples=[FacilitySample("paris", at(5.2), pue=1.2)]) == gpu(5, 6)
+
+    def test_follow_a_new_device_that_carries_a_stated_server_with_the_others(self, begun: ApiToken) -> None:
+        ledger_has(0, 7)
+        assert not post(begun, device_samples=samples(9.0, device="gpu-1")) & gpu(0, 7)
+        Host.objects.update(server_embodied_kg=1000.0)
+        assert post(begun, device_samples=samples(9.0, device="gpu-2")) >= gpu(0, 7)
+
+    def test_follow_an_earlier_start_of_a_life_that_may_be_over(self, begun: ApiToken) -> None:
+        ledger_has(0, 7)
+        Device.objects.update(lifetime_h=6.0)
+        assert post(begun, device_samples=samples(-2.0)) >= gpu(-2, -1, 0, 7)

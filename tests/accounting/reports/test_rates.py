@@ -47,3 +47,10 @@ class TestDescribe:
     def test_lists_what_a_site_said_and_what_the_catalogue_lost(self) -> None:
         lines = describe(["site:lyon:pue@2026-01-01", "gone:thing"])
         assert [line.source for line in lines] == ["Not in the catalogue any more", "As stated in the site's terms"]
+
+    def test_an_unknown_price_is_none_with_the_reason(self, settings) -> None:
+        settings.GREENAI = {**settings.GREENAI, "currency": "JPY"}
+        rate = carbon_rate(None, now=NOW)
+        assert rate.price_per_kwh is None and rate.price_step == ""
+        assert rate.price_note == "no typical price in JPY is known: state the site's price"
+        assert json.loads(json.dumps(rate.as_json()))["price_per_kwh"] is None

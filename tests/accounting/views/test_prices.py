@@ -195,6 +195,15 @@ class TestTariffs:
         admin.post(reverse("tariff", args=[Tariff.objects.get().pk]), said)
         assert [band.name for band in Tariff.objects.get().bands.all()] == ["flat"]
 
+    def test_another_time_zone_of_the_site_restates_what_its_tariffs_priced(self, admin: Client, lyon: Site) -> None:
+        admin.post(reverse("tariff-new"), tariff(lyon, NIGHT, DAY))
+        DirtyHour.objects.all().delete()
+        said = {"site-name": "Lyon", "site-time_zone": "Europe/Paris"}
+        admin.post(reverse("site", args=[lyon.pk]), said)
+        assert not DirtyHour.objects.exists()
+        admin.post(reverse("site", args=[lyon.pk]), said | {"site-time_zone": "Europe/London"})
+        assert set(DirtyHour.objects.values_list("hour", flat=True)) == {NINE, NINE - HOUR}
+
     def test_exports_a_line_a_band(self, admin: Client, lyon: Site) -> None:
         admin.post(reverse("tariff-new"), tariff(lyon, NIGHT, DAY))
         head, *body = text_of(admin.get(reverse("prices"), {"csv": "tariffs"})).splitlines()

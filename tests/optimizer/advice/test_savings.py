@@ -3,9 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounting.methods.records import Range
+from optimizer.advice.explain import saving_words
 from optimizer.advice.records import Rates
 from optimizer.advice.savings import break_even_units, expected_saving, negated, product
 
+UNKNOWN = Rates(pue=Range.exact(1.5), intensity_g_per_kwh=Range.exact(200.0), price_per_kwh=None)
 RATES = Rates(
     pue=Range.exact(1.5), intensity_g_per_kwh=Range.exact(200.0), price_per_kwh=Range.exact(0.3)
 )  # fmt: skip
@@ -69,3 +71,17 @@ class TestBreakEvenUnits:
     @pytest.mark.parametrize("saving", [Range.exact(0.0), Range(-2.0, -1.0, 0.5)])
     def test_there_is_none_without_a_saving(self, saving):
         assert break_even_units(3600.0, saving) is None
+
+
+class TestWithoutAPrice:
+    def test_the_saving_in_money_is_not_known_and_said_so(self) -> None:
+        saving = expected_saving(Range(1.0, 2.0, 3.0), units=1e6, rates=UNKNOWN)
+        assert saving.cost is None and saving.co2e_g.mid > 0
+        words = saving_words(saving, per="month", currency="JPY")
+        assert "What that is in JPY is not known: state the site's price." in words
+
+    def test_a_price_below_nought_makes_a_saving_cost_money(self) -> None:
+        # 3.6 MJ = 1 kWh x 1.5 x -0.10
+        rates = Rates(Range.exact(1.5), Range.exact(200.0), Range.exact(-0.1))
+        saving = expected_saving(Range.exact(3.6e6), units=1, rates=rates)
+        assert saving.cost is not None and saving.cost.mid == pytest.approx(-0.15)

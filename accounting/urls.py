@@ -33,6 +33,7 @@ urlpatterns = [
     path("factors/", factors.factor_list, name="factors"),
     path("prices/", prices.price_page, name="prices"),
     path("prices/import/<str:what>", prices.price_import, name="price-import"),
+    path("prices/drop", prices.price_drop, name="price-drop"),
     path("prices/tariffs/new", prices.tariff_page, name="tariff-new"),
     path("prices/tariffs/<int:tariff_id>/", prices.tariff_page, name="tariff"),
     path("prices/tariffs/<int:tariff_id>/drop", prices.tariff_drop, name="tariff-drop"),

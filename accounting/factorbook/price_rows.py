@@ -40,6 +40,16 @@ def save_prices(lines: Sequence[PriceLine]) -> Touched:
     return touched
 
 
+def drop_prices(*, site: Site | None = None, zone: str = "") -> Touched:
+    """Take back every hourly price of a site, or of a market zone. In the caller's transaction."""
+    rows = PriceHour.objects.filter(site=site, zone=zone)
+    hours = set(rows.order_by().values_list("hour", flat=True))
+    of_zone = SiteTerms.objects.filter(price_zone=zone).order_by().values_list("site_id", flat=True)
+    site_ids = {site.pk} if site else set(of_zone)
+    rows.delete()
+    return Touched(hours={site_id: set(hours) for site_id in site_ids if hours})
+
+
 def save_rates(lines: Sequence[RateLine]) -> Touched:
     """Keep exchange rates into the ledger's currency. In the caller's transaction."""
     into = settings.GREENAI["currency"]

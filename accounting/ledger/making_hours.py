@@ -11,7 +11,14 @@ from accounting.factorbook.making import Making
 from accounting.factorbook.terms import SiteFactors
 from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.instants import HOUR, hour_of, to_us
-from accounting.methods.embodied import accruing_share, embodied_g, held_by_use, mean_utilization, written_off_g
+from accounting.methods.embodied import (
+    accruing_share,
+    embodied_g,
+    held_by_use,
+    mean_utilization,
+    remaining_share,
+    written_off_g,
+)
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.models import Device, DeviceSample
@@ -27,6 +34,7 @@ def with_nobodys(
     rows: Iterable[EnergyRow],
     device_hours: Collection[Place],
     devices: Mapping[int, Device],
+    makings: Mapping[int, Making],
     by_use: Collection[Place],
     *,
     now: datetime,
@@ -35,18 +43,18 @@ def with_nobodys(
     known = list(rows)
     have = {(row.device_id, row.hour) for row in known if row.job_id is None}
     held = {(row.device_id, row.hour) for row in known if row.held_s}
-    needed = (held & set(by_use)) | {
-        place for place in device_hours if place[1] == write_off_hour(devices[place[0]], now=now)
-    }
+    last = {(pk, write_off_hour(device, makings[pk], now=now)) for pk, device in devices.items()}
+    needed = (held & set(by_use)) | (last & set(device_hours))
     return [*known, *(_empty(device_id, hour) for device_id, hour in sorted(needed - have))]
 
 
-def write_off_hour(device: Device, *, now: datetime) -> datetime | None:
+def write_off_hour(device: Device, making: Making, *, now: datetime) -> datetime | None:
     """The last hour in service of a device that was scrapped; None where nothing is to be written off yet, or ever."""
     retired = device.retired_at
     if retired is None or retired > now or not device.is_written_off or retired <= device.acquired_at:
         return None
-    return hour_of(retired - _INSTANT)
+    left = remaining_share(making.life, at_s=retired.timestamp())
+    return hour_of(retired - _INSTANT) if left > 0 else None
 
 
 def embodied_of(
@@ -71,7 +79,7 @@ def embodied_of(
         held_s, label = _shared([rows[at] for at in places], use.get((device_id, hour)) if by_use else None, by_use)
         for at, seconds in zip(places, held_s, strict=True):
             found[at] = _labelled(embodied_g(making.rate_g_per_h, held_s=seconds * accruing), label)
-            if rows[at].job_id is None and hour == write_off_hour(device, now=now):
+            if rows[at].job_id is None and hour == write_off_hour(device, making, now=now):
                 found[at] = _labelled(
                     found[at].plus(written_off_g(making.embodied_kg, making.life)), (f"device:{device_id}:written-off",)
                 )

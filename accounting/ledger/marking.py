@@ -49,12 +49,18 @@ def mark_priced(touched: Touched, *, now: datetime) -> int:
     """Mark the hours that a change of prices moves, as far as the ledger has them. Returns how many."""
     count = 0
     for site_id, hours in sorted(touched.hours.items()):
-        count += _mark(_rows(_of_site(site_id) & Q(hour__in=hours)), now=now)
+        for some in _batches(sorted(hours)):
+            count += _mark(_rows(_of_site(site_id) & Q(hour__in=some)), now=now)
     for site_id, start, end in touched.spans:
         count += _mark(_rows(_of_site(site_id) & Q(hour__gte=start, hour__lt=end)), now=now)
     for device_id, start, end in touched.device_spans:
         count += _mark(_rows(Q(device=device_id, hour__gte=start, hour__lt=end)), now=now)
     return count
+
+
+def _batches(hours: list[datetime]) -> Iterator[list[datetime]]:
+    """As many as a query takes at once."""
+    return (hours[start : start + _AT_ONCE] for start in range(0, len(hours), _AT_ONCE))
 
 
 def _of_site(site_id: int) -> Q:

@@ -113,8 +113,9 @@ def _write_ledger(
     places = {(devices[device_id].host.site_id, hour) for device_id, hour in hours_of}
     factors = site_factors(places, it_power_w=site_power_w(places, now=now))
     by_use = {(pk, hour) for pk, hour in hours_of if factors[devices[pk].host.site_id, hour].by_use}
-    known = with_nobodys(known, device_hours, devices, by_use, now=now)
-    embodied = embodied_of(known, devices, makings(devices.values(), book), factors, mean_use(by_use), now=now)
+    made = makings(devices.values(), book)
+    known = with_nobodys(known, device_hours, devices, made, by_use, now=now)
+    embodied = embodied_of(known, devices, made, factors, mean_use(by_use), now=now)
     rented = rentals(hours_of, devices)
     entries = []
     for row, of_making in zip(known, embodied, strict=True):

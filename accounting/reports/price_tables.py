@@ -21,7 +21,7 @@ class SeriesLine:
     """Imported hourly prices of one site or market zone."""
 
     of: str
-    is_zone: bool
+    site_id: int | None  # None: of a market zone
     hours: int
     first: datetime
     last: datetime
@@ -48,19 +48,19 @@ def series_lines(sites: Iterable[Site]) -> list[SeriesLine]:
     rows = PriceHour.objects.filter(site__in=ids) | PriceHour.objects.filter(site=None)
     found = (
         rows.order_by()
-        .values("zone", "currency", site_name=F("site__name"))
+        .values("zone", "currency", "site_id", site_name=F("site__name"))
         .annotate(
             n=Count("pk"), first=Min("hour"), last=Max("hour"), low=Min("price_per_kwh"), high=Max("price_per_kwh")
         )
     )
     lines = [
         SeriesLine(
-            row["site_name"] or row["zone"], not row["site_name"], row["n"], row["first"], row["last"], row["currency"],
+            row["site_name"] or row["zone"], row["site_id"], row["n"], row["first"], row["last"], row["currency"],
             row["low"], row["high"],
         )
         for row in found
     ]  # fmt: skip
-    return sorted(lines, key=lambda line: (line.is_zone, line.of, line.first))
+    return sorted(lines, key=lambda line: (line.site_id is None, line.of, line.first))
 
 
 def rate_lines() -> list[RateOfCurrency]:

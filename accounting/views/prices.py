@@ -122,6 +122,21 @@ def tariff_page(request: HttpRequest, tariff_id: int | None = None) -> HttpRespo
 
 @administrators_only
 @require_POST
+def price_drop(request: HttpRequest) -> HttpResponse:
+    """Take back the hourly prices of `site` (its id) or of `zone`."""
+    zone, site_id = request.POST.get("zone", ""), request.POST.get("site", "")
+    site = get_object_or_404(Site, pk=int(site_id)) if site_id.isdecimal() and len(site_id) < 18 else None
+    if not zone and site is None:
+        raise Http404
+    with transaction.atomic():
+        count = mark_priced(price_rows.drop_prices(site=site, zone="" if site else zone), now=timezone.now())
+        audit(actor=request.user, action="prices.dropped", subject=site or zone, restated=count)
+    messages.success(request, f"Hourly prices of {site or zone} are taken back; {count} device-hours are restated.")
+    return redirect("prices")
+
+
+@administrators_only
+@require_POST
 def tariff_drop(request: HttpRequest, tariff_id: int) -> HttpResponse:
     tariff = get_object_or_404(Tariff.objects.select_related("site"), pk=tariff_id)
     with transaction.atomic():

@@ -140,6 +140,14 @@ class TestRentAndCarbon:
         assert row.carbon_cost == pytest.approx(row.co2e_location_g * 80e-6) and row.carbon_cost > 0
         assert row.cost == pytest.approx(0.25 + row.carbon_cost) and told(row, "site:paris:carbon_price")
 
+    def test_a_price_below_nought_and_a_price_on_carbon_add_up_with_their_range(self) -> None:
+        site = a_site(pue=1.0, grid_zone="FR", carbon_price_per_t=80.0)
+        PriceHour.objects.create(site=site, hour=EIGHT, price_per_kwh=-0.002, currency="EUR")
+        a_kilowatt_hour(a_device(site=site))
+        row = a_row()
+        assert row.cost == pytest.approx(row.carbon_cost - 0.002)
+        assert row.cost_low < row.cost < row.cost_high
+
     def test_what_an_idle_hour_costs_names_the_rent_it_rests_on(self) -> None:
         machine = a_device(site=a_site(pue=1.0), rental_price_per_h=2.0)
         DirtyHour.objects.mark([(machine.pk, EIGHT)], now=NOON)

@@ -124,6 +124,16 @@ class TestImport:
         assert admin.post(address(what), {"text": exported, "confirmed": "1"}).status_code == 302
         assert kept() == before and any(before)
 
+    def test_hourly_prices_of_a_site_or_a_zone_can_be_taken_back(self, admin: Client, lyon: Site) -> None:
+        SiteTerms.objects.create(site=lyon, valid_from=NINE - HOUR, price_zone="FR")
+        for dropped in ({"site": lyon.pk}, {"zone": "FR"}):
+            admin.post(address("hours"), {"text": HOURS, "confirmed": "1"})
+            DirtyHour.objects.all().delete()
+            assert admin.post(reverse("price-drop"), dropped).status_code == 302
+            assert PriceHour.objects.filter(zone=dropped.get("zone", "")).count() == 0
+            assert set(DirtyHour.objects.values_list("hour", flat=True)) == {NINE}
+        assert admin.post(reverse("price-drop"), {}).status_code == 404
+
     def test_a_member_may_look_and_not_import(self, client: Client, lyon: Site) -> None:
         ExchangeRate.objects.create(currency="USD", into="EUR", day=date(2026, 3, 9), rate=0.9, source="ECB")
         client.force_login(rows.a_user(team=rows.a_team()))

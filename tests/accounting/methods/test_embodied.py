@@ -1,6 +1,8 @@
 """Carbon of making: over a whole life exactly the footprint, however the life is cut, and added up from parts."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounting.methods import components
 from accounting.methods.embodied import (
@@ -63,6 +65,21 @@ class TestAWholeLife:
     def test_scrapped_early_it_comes_to_the_footprint_all_the_same(self, retired_h: float) -> None:
         life = Life(acquired_s=0.0, lifetime_s=40 * HOUR_S, retired_s=retired_h * HOUR_S)
         assert over_life(life, hours=60) == pytest.approx(100_000.0)
+
+    @given(
+        acquired_h=st.floats(0, 5), lifetime_h=st.floats(0.5, 30), served_h=st.floats(0, 30), retired_h=st.floats(0, 60)
+    )
+    def test_any_life_of_any_length_comes_to_what_was_left_of_the_footprint(
+        self, acquired_h: float, lifetime_h: float, served_h: float, retired_h: float
+    ) -> None:
+        life = Life(
+            acquired_s=acquired_h * HOUR_S,
+            lifetime_s=lifetime_h * HOUR_S,
+            served_before_s=served_h * HOUR_S,
+            retired_s=(acquired_h + retired_h) * HOUR_S,
+        )
+        left = max(0.0, 1.0 - served_h / lifetime_h)
+        assert over_life(life, hours=66) == pytest.approx(100_000.0 * left, abs=1e-3)
 
     def test_what_accrued_what_is_left_and_what_came_before_add_up(self) -> None:
         life = Life(acquired_s=5 * HOUR_S, lifetime_s=40 * HOUR_S, served_before_s=8 * HOUR_S)

@@ -199,6 +199,7 @@ class TeamHour(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("hour", "team")),)
@@ -212,6 +213,7 @@ class TeamDay(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "team")),)
@@ -224,6 +226,7 @@ class DeviceDay(Quantities):
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
     team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "device")),)

@@ -1,24 +1,22 @@
 """GET /api/v1/footprint: what the ledger says, as JSON or as CSV. Thin: every figure is `accounting.reports`'."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
-from accounting.access import Visibility
+from accounting.api.asking import Narrowed, filters_of, period_of
 from accounting.api.auth import READER, visibility_of
 from accounting.api.problem import Problem
 from accounting.methods.records import Status
 from accounting.methods.sci import FunctionalUnit
-from accounting.models import Job, Project, Site, Team
 from accounting.reports.export import csv_of
 from accounting.reports.footprint import Slice, slices
 from accounting.reports.footprint_table import footprint_table
-from accounting.reports.periods import Period, PeriodRefused, custom
+from accounting.reports.periods import Period
 from accounting.reports.quantities import quantities
 
 router = Router(tags=["figures"])
@@ -75,14 +73,9 @@ class Footprint(Schema):
     parts: list[Part]
 
 
-class Asked(Schema):
+class Asked(Narrowed):
     """What narrows and shapes the answer."""
 
-    team: str | None = None
-    project: str | None = None
-    job: str | None = None
-    site: str | None = None
-    device_model: str | None = None
     group_by: Literal["team", "project", "site", "device_model", "device", "job"] | None = None
     granularity: Literal["total", "hour", "day", "month"] = "total"
     basis: Literal["location", "market"] = "location"
@@ -104,8 +97,9 @@ def footprint(
     `Accept: text/csv` answers the parts (or the totals) as a table.
     """
     visibility = visibility_of(request)
-    period = _period(from_, to, asked)
-    filters = _filters(visibility, asked)
+    period = period_of(from_, to)
+    _refuse_too_fine(period, asked.granularity)
+    filters = filters_of(visibility, asked)
     unit = _functional_unit(asked)
     whole = slices(visibility, period.start, period.end, **filters)
     parts: Sequence[Slice] = []
@@ -130,21 +124,12 @@ def footprint(
     )  # fmt: skip
 
 
-def _period(from_: datetime, to: datetime, asked: Asked) -> Period:
-    for moment in (from_, to):
-        if moment.tzinfo is None:
-            raise Problem(422, "bad_period", f"{moment.isoformat()} has no offset: write 2026-01-31T12:00:00Z")
-    try:
-        period = custom(from_, to, zone=UTC)
-    except PeriodRefused as refused:
-        raise Problem(422, "bad_period", f"this period cannot be shown: {refused}") from refused
+def _refuse_too_fine(period: Period, granularity: str) -> None:
     hours = (period.end - period.start).total_seconds() / 3600
-    buckets = {"total": 1.0, "hour": hours, "day": hours / 24, "month": hours / 720}[asked.granularity]
+    buckets = {"total": 1.0, "hour": hours, "day": hours / 24, "month": hours / 720}[granularity]
     if buckets > MOST_BUCKETS:
-        raise Problem(
-            422, "bad_period", f"{buckets:.0f} stretches, {MOST_BUCKETS} at most: coarser, or a shorter period"
-        )
-    return period
+        what = f"{buckets:.0f} stretches of time, {MOST_BUCKETS} at most: ask for a shorter period or coarser ones"
+        raise Problem(422, "bad_period", what)
 
 
 def _functional_unit(asked: Asked) -> FunctionalUnit | None:
@@ -158,39 +143,6 @@ def _functional_unit(asked: Asked) -> FunctionalUnit | None:
         return FunctionalUnit(asked.functional_unit, asked.units)
     except ValueError as refused:
         raise Problem(422, "bad_parameters", str(refused)) from refused
-
-
-def _filters(visibility: Visibility, asked: Asked) -> dict[str, Any]:
-    """Rows to narrow to. What the reader may not see is not there."""
-    found: dict[str, Any] = {"device_model": asked.device_model}
-    if asked.team is not None:
-        team_id = Team.objects.filter(slug=asked.team).values_list("pk", flat=True).first()
-        if team_id is None or not visibility.shows(team_id):
-            raise Problem(404, "unknown_team", f"there is no team {asked.team!r} that you see")
-        found["team_id"] = team_id
-    if asked.project is not None:
-        found["project_id"] = _only(visibility, Project.objects.filter(slug=asked.project), found)
-        if found["project_id"] is None:
-            raise Problem(404, "unknown_project", f"there is no project {asked.project!r} that you see")
-    if asked.job is not None:
-        found["job_id"] = _only(visibility, Job.objects.filter(key=asked.job), found)
-        if found["job_id"] is None:
-            raise Problem(404, "unknown_job", f"there is no job {asked.job!r} that you see")
-    if asked.site is not None:
-        found["site_id"] = Site.objects.filter(slug=asked.site).values_list("pk", flat=True).first()
-        if found["site_id"] is None:
-            raise Problem(404, "unknown_site", f"there is no site {asked.site!r}")
-    return found
-
-
-def _only(visibility: Visibility, rows: QuerySet[Any], found: dict[str, Any]) -> int | None:
-    """The one row that the reader sees; several teams may each have one of that name."""
-    if "team_id" in found:
-        rows = rows.filter(team=found["team_id"])
-    seen = [pk for pk, team_id in rows.values_list("pk", "team_id") if visibility.shows(team_id)]
-    if len(seen) > 1:
-        raise Problem(422, "bad_parameters", f"{len(seen)} teams have one of this name: name the team too")
-    return seen[0] if seen else None
 
 
 def _figures(one: Slice | None, basis: str, currency: str, unit: FunctionalUnit | None) -> Figures:

@@ -15,7 +15,7 @@ from accounting.methods.units import J_PER_KWH
 from accounting.methods.water import offsite_l, onsite_l
 from accounting.models import Device
 
-METHOD = "2026.2"  # goes up whenever the same inputs would give other figures
+METHOD = "2026.3"  # goes up whenever the same inputs would give other figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Footprint:
     measured_kwh: float
     status: Status
     factor_ids: list[str]
+    intensity_step: str = ""
 
 
 def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
@@ -49,6 +50,7 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
         measured_kwh=row.measured_j / J_PER_KWH,
         status=Status.worst(f.status for f in moved),
         factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        intensity_step=factors.intensity_step,
     )
 
 

@@ -1,7 +1,7 @@
 """Hourly grid intensity from providers and files into the ledger: fetched where due, stored, touched hours marked.
 
-A value replaces another of its series where it is better: an actual one an estimated one, and of the same kind the later
-one. A provider that is down leaves hours without a row; the ledger then falls to the zone's year, and says so.
+A value replaces another of its series where it is better: an actual one an estimated one, and of the same kind the
+later one. A provider that is down leaves hours without a row; the ledger then falls to the zone's year, and says so.
 """
 
 import os
@@ -81,7 +81,7 @@ def fetch_feed(
 ) -> Stored | None:
     """Ask for the hours that are lacking and store them. None: another process has the feed, or it failed.
 
-    What went wrong is on the feed's row, with when it is tried again. No transaction is open while the provider is asked.
+    What went wrong is on the feed's row, with when it is tried again. No transaction is open while a provider is asked.
     """
     if not _claim(feed, now=now):
         return None

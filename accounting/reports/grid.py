@@ -82,7 +82,9 @@ def series_lines() -> list[SeriesLine]:
     rows = (
         GridHour.objects.order_by("zone", "signal", "emission_basis", "provider")
         .values_list(*names)
-        .annotate(Count("pk"), Count("pk", filter=Q(is_estimated=True)), Min("hour"), Max("hour"))
+        .annotate(
+            hours=Count("pk"), estimated=Count("pk", filter=Q(is_estimated=True)), first=Min("hour"), newest=Max("hour")
+        )
     )
     return [SeriesLine(*row) for row in rows]
 
@@ -140,7 +142,8 @@ def week_figure(week: Sequence[Sequence[float | None]]) -> dict[str, Any]:
     if all(value is None for day in week for value in day):
         return {"data": [], "empty": "No hour of this zone in the last eight weeks"}
     trace = {
-        "type": "heatmap", "x": [f"{hour:02d}" for hour in range(24)], "y": list(DAYS), "z": [list(day) for day in week],
+        "type": "heatmap", "x": [f"{hour:02d}" for hour in range(24)], "y": list(DAYS),
+        "z": [list(day) for day in week],
         "colorscale": [[0.0, "--sunk"], [1.0, "--c1"]], "xgap": 2, "ygap": 2, "hoverongaps": False,
         "colorbar": {"title": {"text": "g/kWh"}, "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{y} %{x}:00: %{z:.3~g} g/kWh<extra></extra>",
@@ -158,7 +161,7 @@ def week_table(series: str, week: Sequence[Sequence[float | None]]) -> Table:
 def _newest(now: datetime) -> tuple[dict[tuple[str, str], datetime], dict[tuple[str, str], int]]:
     """Newest hour, and distinct hours of the last week, of each provider and zone."""
     recent = Count("hour", filter=Q(hour__gt=now - WEEK - timedelta(hours=1), hour__lt=now), distinct=True)
-    rows = GridHour.objects.order_by().values_list("provider", "zone").annotate(Max("hour"), recent)
+    rows = GridHour.objects.order_by().values_list("provider", "zone").annotate(newest=Max("hour"), recent=recent)
     found = [((provider, zone), newest, hours) for provider, zone, newest, hours in rows]
     return {place: newest for place, newest, _ in found}, {place: hours for place, _, hours in found}
 

@@ -148,7 +148,16 @@ def _preview(name: str, body: bytes) -> dict[str, Any]:
     spans = [(of, len(some), min(some), sum(some) / len(some), max(some)) for of, some in by_zone.items()]
     hours = [value.hour for _, value in found.values]
     series = found.values[0][1].series
-    shown = {"found": found, "spans": spans, "first": min(hours), "last": max(hours), "kind": series, "name": name}
+    unknown = [of for of in by_zone if catalog().find("grid_intensity", of) is None]
+    shown = {
+        "unknown": unknown,
+        "found": found,
+        "spans": spans,
+        "first": min(hours),
+        "last": max(hours),
+        "kind": series,
+        "name": name,
+    }
     return {**shown, "checked": checked} if len(checked) <= _MOST_CARRIED else {**shown, "too_large": True}
 
 

@@ -138,7 +138,7 @@ def week_of(series: str, *, now: datetime, zone: ZoneInfo) -> list[list[float | 
 
 
 def week_figure(week: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """Hours across, weekdays down, the darker the dirtier."""
+    """Hours across, weekdays down, the stronger the dirtier."""
     if all(value is None for day in week for value in day):
         return {"data": [], "empty": "No hour of this zone in the last eight weeks"}
     trace = {

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 
@@ -37,10 +37,13 @@ class CarbonRate:
     intensity_step: str = ""  # where the intensity was found: telemetry, hourly zone, yearly zone, …
 
     @property
-    def stale_hour(self) -> str:
-        """The earlier hour whose value stands in for this one, as ids write it; empty where none does."""
+    def stale_hour(self) -> datetime | None:
+        """The earlier hour whose value stands in for this one; None where none does."""
         stale = [i for i in self.intensity_g_per_kwh.factor_ids if i.startswith("grid:") and i.endswith("@stale")]
-        return stale[0].split(":", 3)[3].partition("@")[0] if stale else ""
+        if not stale:
+            return None
+        written = stale[0].split(":", 3)[3].partition("@")[0]
+        return datetime.strptime(written, "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
 
     def as_json(self) -> dict[str, object]:
         """For a JSON column: every rate as a mapping."""

@@ -48,7 +48,7 @@ def grid_page(request: HttpRequest) -> HttpResponse:
         "names": grid.provider_names(),
         "tables": tables,
         "chosen": chosen,
-        "choices": sorted({line.key for line in series}),
+        "choices": [(key, key.replace(":", ", ")) for key in sorted({line.key for line in series})],
         "zone_name": zone().key,
         "unused": _unused(lines),
         "administrator": can_administer(request.user),

@@ -32,7 +32,7 @@ class FeedForm(forms.ModelForm):
         self.fields["provider"].choices = [(name, provider.title) for name, provider in known.items()]
         self.fields["zone"].choices = [("", "Choose"), *zone_choices()]
         hints = (f"{provider.title}: {provider.area_help}" for provider in known.values())
-        self.fields["area"].help_text = ". ".join(hints)
+        self.fields["area"].help_text = "; ".join(hints)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}

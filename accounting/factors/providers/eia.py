@@ -92,7 +92,7 @@ class Eia:
     name: str = "eia"
     title: str = "US EIA, Hourly Electric Grid Monitor"
     key_variable: str = "EIA_API_KEY"
-    area_help: str = "Balancing authority, for example CISO, ERCO or PJM"
+    area_help: str = "CISO, ERCO, PJM, …"
     longest: timedelta = timedelta(days=10)
     url: str = "https://www.eia.gov/opendata/documentation.php"
 

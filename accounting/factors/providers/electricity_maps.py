@@ -79,7 +79,7 @@ class ElectricityMaps:
     name: str = "electricity-maps"
     title: str = "Electricity Maps"
     key_variable: str = "ELECTRICITY_MAPS_TOKEN"
-    area_help: str = "Zone key, for example FR, DE or US-CAL-CISO"
+    area_help: str = "FR, DE, US-CAL-CISO, …"
     longest: timedelta = timedelta(days=10)  # past-range's own limit for hours
     url: str = "https://portal.electricitymaps.com/developer-hub/api/reference"
 

@@ -146,7 +146,7 @@ class Entsoe:
     name: str = "entsoe"
     title: str = "ENTSO-E Transparency Platform"
     key_variable: str = "ENTSOE_TOKEN"
-    area_help: str = "EIC code of the area, for example 10YFR-RTE------C"
+    area_help: str = "an EIC code such as 10YFR-RTE------C"
     longest: timedelta = timedelta(days=10)
     url: str = "https://transparency.entsoe.eu/"
 

@@ -52,7 +52,7 @@ class UkCarbonIntensity:
     name: str = "uk-carbon-intensity"
     title: str = "Carbon Intensity API (Great Britain)"
     key_variable: str = ""
-    area_help: str = "GB: it knows no other"
+    area_help: str = "GB"
     longest: timedelta = timedelta(days=13)  # its own limit is 14
     url: str = "https://carbon-intensity.github.io/api-definitions/"
 

@@ -71,7 +71,7 @@ class WattTime:
     name: str = "watttime"
     title: str = "WattTime"
     key_variable: str = "WATTTIME_CREDENTIALS"  # user:password
-    area_help: str = "Region, for example CAISO_NORTH"
+    area_help: str = "CAISO_NORTH, …"
     longest: timedelta = timedelta(days=30)
     url: str = "https://docs.watttime.org"
 

@@ -160,17 +160,17 @@ class TestStale:
         rate = self.rate(hours_ago=6)
         intensity = rate.intensity_g_per_kwh
         assert (intensity.low, intensity.mid, intensity.high) == pytest.approx((24.0, 40.0, 53.2))
-        assert (intensity.status, rate.stale_hour) == ("DEFAULT", "2026-03-02T02Z")
+        assert (intensity.status, rate.stale_hour) == ("DEFAULT", EIGHT - 6 * HOUR)
         assert intensity.factor_ids[0] == "grid:electricity-maps:FR:2026-03-02T02Z@stale"
 
     def test_shows_no_value_older_than_that(self) -> None:
         rate = self.rate(hours_ago=7)
-        assert (rate.intensity_step, rate.stale_hour) == ("yearly zone", "")
+        assert (rate.intensity_step, rate.stale_hour) == ("yearly zone", None)
 
     def test_ends_with_the_hours_own_value(self) -> None:
         told(50.0)
         rate = self.rate(hours_ago=1)
-        assert (rate.intensity_g_per_kwh.mid, rate.stale_hour) == (50.0, "")
+        assert (rate.intensity_g_per_kwh.mid, rate.stale_hour) == (50.0, None)
 
     def test_never_reaches_the_ledger(self) -> None:
         site = a_site("paris", grid_zone="FR")

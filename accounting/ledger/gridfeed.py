@@ -89,7 +89,7 @@ def fetch_feed(
     try:
         if provider is None:
             raise ProviderError(f"no provider is named {feed.provider!r}")
-        ask = lacking(feed, now=now, longest=provider.longest)
+        ask = lacking(feed, provider, now=now)
         values = provider.fetch(ask, key=_key(feed, provider, keys), client=clients[provider.name]) if ask else []
     except TryLater as later:
         _failed(feed, str(later), wait_s=later.wait_s, now=now)
@@ -103,20 +103,21 @@ def fetch_feed(
     return None
 
 
-def lacking(feed: GridFeed, *, now: datetime, longest: timedelta) -> Ask | None:
+def lacking(feed: GridFeed, provider: Provider, *, now: datetime) -> Ask | None:
     """The span from the first to the last hour before this one that is not stored, or only estimated. None: nothing.
 
     What is stored is not asked for again. A new feed reaches back `grid_backfill_days`, later ones three days.
     """
     end = hour_of(now)
     reach = LOOK_BACK if feed.last_success_at else timedelta(days=settings.GREENAI["grid_backfill_days"])
-    start = end - min(reach, longest)
+    start = end - min(reach, provider.longest)
+    basis = provider.only_basis or EmissionBasis(feed.emission_basis)
     rows = GridHour.objects.filter(provider=feed.provider, zone=feed.zone, hour__gte=start, is_estimated=False)
-    known = set(rows.filter(_basis_of(feed)).values_list("hour", flat=True))
+    known = set(rows.filter(emission_basis=basis).values_list("hour", flat=True))
     missing = [hour for k in range((end - start) // HOUR) if (hour := start + k * HOUR) not in known]
     if not missing:
         return None
-    return Ask(feed.area, missing[0], missing[-1] + HOUR, EmissionBasis(feed.emission_basis))
+    return Ask(feed.area, missing[0], missing[-1] + HOUR, basis)
 
 
 def store_hours(provider: str, values: Iterable[tuple[str, HourValue]], *, now: datetime) -> Stored:
@@ -203,13 +204,6 @@ def _key(feed: GridFeed, provider: Provider, keys: Callable[[str], str]) -> str:
     if not may_hold_key(provider, feed.key_variable):
         raise NoKey(f"{feed.key_variable or 'no variable'} cannot hold its key: name {provider.key_variable}")
     return keys(feed.key_variable)
-
-
-def _basis_of(feed: GridFeed) -> Q:
-    """A provider of one basis only answers in that, whatever the feed would like."""
-    own = GridHour.objects.filter(provider=feed.provider, zone=feed.zone).values_list("emission_basis", flat=True)
-    bases = set(own.distinct().order_by())
-    return Q(emission_basis=feed.emission_basis) if feed.emission_basis in bases else Q()
 
 
 def _failed(feed: GridFeed, error: str, *, wait_s: float, now: datetime) -> None:

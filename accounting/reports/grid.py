@@ -13,14 +13,17 @@ from django.db.models import Count, Max, Min, Q
 
 from accounting.factorbook import catalog
 from accounting.factorbook.grid_hours import best
+from accounting.factorbook.sites import emission_basis
+from accounting.factorbook.terms import terms_at, terms_of, zone_of
 from accounting.factors.providers import csv_file
 from accounting.factors.providers.base import Provider
 from accounting.factors.providers.registry import providers
-from accounting.models import GridFeed, GridHour
+from accounting.models import GridFeed, GridHour, Site
 from accounting.reports.tables import Column, Table
 
 WEEK = timedelta(days=7)
 WEEKS_SHOWN = 8
+MARGINAL_ONLY = "watttime"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 TONES = {"ok": "good", "stale": "warn", "no key": "warn", "failing": "bad", "off": "", "waiting": ""}
 
@@ -62,8 +65,8 @@ class SeriesLine:
 
 
 def feed_lines(*, now: datetime, has_key: Callable[[GridFeed], bool]) -> list[FeedLine]:
-    """Every feed with its state. Two queries."""
-    known = providers(catalog())
+    """Every feed with its state. Four queries."""
+    known, counted = providers(catalog()), _counted(now)
     newest, of_week = _newest(now)
     lines = []
     for feed in GridFeed.objects.all():
@@ -71,7 +74,7 @@ def feed_lines(*, now: datetime, has_key: Callable[[GridFeed], bool]) -> list[Fe
         keyed = provider is None or not provider.key_variable or has_key(feed)
         state = _state(feed, newest.get(place), keyed=keyed, now=now)
         title = provider.title if provider else feed.provider
-        needs = _needs(feed, provider, state)
+        needs = _needs(feed, provider, state, counted=counted)
         lines.append(FeedLine(feed, title, state, newest.get(place), of_week.get(place, 0), needs))
     return lines
 
@@ -179,12 +182,25 @@ def _state(feed: GridFeed, newest: datetime | None, *, keyed: bool, now: datetim
     return "stale" if newest is None or newest < now - stale_after else "ok"
 
 
-def _needs(feed: GridFeed, provider: Provider | None, state: str) -> str:
+def _counted(now: datetime) -> set[tuple[str, str]]:
+    """(zone, basis) of every site, as it stands now."""
+    terms = terms_of(Site.objects.values_list("pk", flat=True))
+    return {(zone_of(of), emission_basis(of)) for of in (terms_at(some, now) for some in terms.values())}
+
+
+def _needs(feed: GridFeed, provider: Provider | None, state: str, *, counted: set[tuple[str, str]]) -> str:
     if provider is None:
         return "This version has no such provider: remove the feed"
     if state == "no key":
         return f"Set {feed.key_variable or provider.key_variable} in the environment of web, worker and beat"
-    return feed.last_error if state == "failing" else ""
+    if state == "failing":
+        return feed.last_error
+    if feed.provider == MARGINAL_ONLY:
+        return "Nothing: marginal hours are kept for decisions, and enter no account"
+    basis = provider.only_basis or feed.emission_basis
+    if state != "off" and (feed.zone, basis) not in counted:
+        return f"No site in {feed.zone} counts {basis} hours: state its zone and hourly intensities on its page"
+    return ""
 
 
 def provider_names() -> dict[str, str]:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 
 from accounting.factorbook import catalog
 from accounting.factors.providers import csv_file
+from accounting.factors.providers.entsoe import is_eic
 from accounting.factors.providers.registry import providers
 from accounting.forms import zone_choices
 from accounting.ledger.gridfeed import may_hold_key
@@ -22,7 +23,7 @@ class FeedForm(forms.ModelForm):
         fields = ("provider", "zone", "area", "emission_basis", "key_variable")
         labels = {"area": "The provider's name for it", "key_variable": "Variable with the key"}
         help_texts = {
-            "emission_basis": "Asked of providers that answer in one at a time",
+            "emission_basis": "Asked of a provider that has both",
             "key_variable": "Empty: the provider's usual one. The key itself stays in the environment.",
         }
 
@@ -32,13 +33,22 @@ class FeedForm(forms.ModelForm):
         self.fields["provider"].choices = [(name, provider.title) for name, provider in known.items()]
         self.fields["zone"].choices = [("", "Choose"), *zone_choices()]
         hints = (f"{provider.title}: {provider.area_help}" for provider in known.values())
-        self.fields["area"].help_text = "; ".join(hints)
+        self.fields["area"].required = False
+        self.fields["area"].help_text = f"Empty: the usual one, where there is one. {'; '.join(hints)}"
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
         provider = providers(catalog()).get(said.get("provider", ""))
         if provider is None:
             return said
+        said["emission_basis"] = provider.only_basis or said.get("emission_basis")
+        said["area"] = said.get("area", "").strip() or provider.usual_area(said.get("zone", ""))
+        if not said["area"]:
+            self.add_error("area", f"{provider.title} calls its places otherwise: {provider.area_help}")
+        elif provider.name == "entsoe" and not is_eic(said["area"]):
+            self.add_error(
+                "area", f"{said['area']} is no EIC code: sixteen characters, the last of which checks the rest"
+            )
         said["key_variable"] = said.get("key_variable", "").strip() or provider.key_variable
         if provider.key_variable and not may_hold_key(provider, said["key_variable"]):
             own = provider.key_variable

@@ -77,7 +77,10 @@ class WrongSchema(ProviderError):
 
 
 class Provider(Protocol):
-    """One source of hourly series. `key_variable` is empty where none is needed."""
+    """One source of hourly series.
+
+    `key_variable` is empty where none is needed; `only_basis` is None where a caller may have either.
+    """
 
     @property
     def name(self) -> str: ...
@@ -88,9 +91,15 @@ class Provider(Protocol):
     @property
     def area_help(self) -> str: ...
     @property
+    def only_basis(self) -> EmissionBasis | None: ...
+    @property
     def longest(self) -> timedelta: ...
     @property
     def url(self) -> str: ...
+    def usual_area(self, zone: str) -> str:
+        """The provider's name for one of our zones; empty where somebody must say it."""
+        ...
+
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         """Values of whole hours inside the ask, in rising time; an hour that is not known is not there.
 

@@ -93,8 +93,13 @@ class Eia:
     title: str = "US EIA, Hourly Electric Grid Monitor"
     key_variable: str = "EIA_API_KEY"
     area_help: str = "CISO, ERCO, PJM, …"
+    only_basis: EmissionBasis | None = None
     longest: timedelta = timedelta(days=10)
     url: str = "https://www.eia.gov/opendata/documentation.php"
+
+    def usual_area(self, zone: str) -> str:
+        """None: a balancing authority is not a state."""
+        return ""
 
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         if not key:

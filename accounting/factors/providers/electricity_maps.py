@@ -80,8 +80,13 @@ class ElectricityMaps:
     title: str = "Electricity Maps"
     key_variable: str = "ELECTRICITY_MAPS_TOKEN"
     area_help: str = "FR, DE, US-CAL-CISO, …"
+    only_basis: EmissionBasis | None = None
     longest: timedelta = timedelta(days=10)  # past-range's own limit for hours
     url: str = "https://portal.electricitymaps.com/developer-hub/api/reference"
+
+    def usual_area(self, zone: str) -> str:
+        """Countries, Nordic zones and Canadian provinces have the same names; US and Chinese ones do not."""
+        return "" if zone.startswith(("US-", "CN-")) else zone
 
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         """/past-range; where the key does not cover it, what /history knows of the last day."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from xml.etree.ElementTree import Element
 
+from accounting.factors.places import entsoe_areas
 from accounting.factors.providers.base import (
     HOUR,
     Ask,
@@ -28,6 +29,7 @@ from accounting.factors.providers.safe_xml import child, children, local_name, p
 URL = "https://web-api.tp.entsoe.eu/api"
 WHO = "ENTSO-E"
 NOTHING_FOUND = "999"
+_EIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 QUARTER = timedelta(minutes=15)
 MOST_STEPS = 10_000
 STEPS = {"PT60M": HOUR, "PT30M": HOUR / 2, "PT15M": HOUR / 4}
@@ -37,6 +39,14 @@ FUELS = {
     "B14": "nuclear", "B15": "biomass", "B16": "solar", "B17": "waste", "B18": "wind", "B19": "wind", "B20": OTHER,
     "B25": STORAGE,
 }  # fmt: skip
+
+
+def is_eic(code: str) -> bool:
+    """Sixteen characters, the last of which checks the others (ENTSO-E, Energy Identification Coding Scheme)."""
+    if len(code) != 16 or set(code) - set(_EIC):
+        return False
+    weighed = sum(_EIC.index(character) * (16 - position) for position, character in enumerate(code[:15]))
+    return code[15] == _EIC[36 - (weighed - 1) % 37]
 
 
 def parse(body: bytes, ask: Ask, factors: FuelFactors) -> list[HourValue]:
@@ -147,8 +157,12 @@ class Entsoe:
     title: str = "ENTSO-E Transparency Platform"
     key_variable: str = "ENTSOE_TOKEN"
     area_help: str = "an EIC code such as 10YFR-RTE------C"
+    only_basis: EmissionBasis | None = None
     longest: timedelta = timedelta(days=10)
     url: str = "https://transparency.entsoe.eu/"
+
+    def usual_area(self, zone: str) -> str:
+        return entsoe_areas().get(zone, "")
 
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         if not key:

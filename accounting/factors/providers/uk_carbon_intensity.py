@@ -53,8 +53,12 @@ class UkCarbonIntensity:
     title: str = "Carbon Intensity API (Great Britain)"
     key_variable: str = ""
     area_help: str = "GB"
+    only_basis: EmissionBasis | None = EmissionBasis.DIRECT
     longest: timedelta = timedelta(days=13)  # its own limit is 14
     url: str = "https://carbon-intensity.github.io/api-definitions/"
+
+    def usual_area(self, zone: str) -> str:
+        return AREA if zone == AREA else ""
 
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         if ask.area != AREA:

@@ -72,8 +72,12 @@ class WattTime:
     title: str = "WattTime"
     key_variable: str = "WATTTIME_CREDENTIALS"  # user:password
     area_help: str = "CAISO_NORTH, …"
+    only_basis: EmissionBasis | None = EmissionBasis.DIRECT
     longest: timedelta = timedelta(days=30)
     url: str = "https://docs.watttime.org"
+
+    def usual_area(self, zone: str) -> str:
+        return ""
 
     def fetch(self, ask: Ask, *, key: str, client: Client) -> list[HourValue]:
         if not key:

@@ -3,18 +3,24 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from accounting import tasks
+from accounting.factors.catalog import load_packaged
 from accounting.factors.providers.base import EmissionBasis, Flow, HourValue, Series, Signal
 from accounting.factors.providers.client import Client, Response
+from accounting.factors.providers.registry import providers
 from accounting.ledger import gridfeed
 from accounting.models import DirtyHour, GridFeed, GridHour, LedgerHour
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site
 
 pytestmark = pytest.mark.django_db
+PROVIDERS = providers(load_packaged())
 AVERAGE = Series(Signal.AVERAGE, EmissionBasis.LIFECYCLE, Flow.CONSUMPTION)
 MARGINAL = Series(Signal.MARGINAL, EmissionBasis.DIRECT, Flow.CONSUMPTION)
 
@@ -103,6 +109,42 @@ class TestFeed:
     def test_that_is_switched_off_is_never_due(self) -> None:
         a_feed(enabled=False)
         assert gridfeed.due(now=NOON) == []
+
+    def test_of_another_basis_asks_for_its_own_hours(self) -> None:
+        fetch(a_feed(), Provider())
+        direct = a_feed(emission_basis="direct")
+        ask = gridfeed.lacking(direct, PROVIDERS["electricity-maps"], now=NOON)
+        assert ask and (ask.basis, (ask.end - ask.start) / HOUR) == (EmissionBasis.DIRECT, 240)
+
+
+class TestEdges:
+    """The task of beat and the command, with the provider scripted."""
+
+    @pytest.fixture(autouse=True)
+    def scripted(self, monkeypatch: pytest.MonkeyPatch) -> Provider:
+        provider = Provider()
+        monkeypatch.setenv("ELECTRICITY_MAPS_TOKEN", "k")
+        monkeypatch.setattr(tasks, "_CLIENTS", {"electricity-maps": Client(provider, lambda: 0.0, lambda: NOON)})
+        return provider
+
+    def test_the_task_asks_feeds_that_are_due_once(self, scripted: Provider) -> None:
+        feed = a_feed()
+        tasks.fetch_grid_hours()
+        tasks.fetch_grid_hours()
+        feed.refresh_from_db()
+        assert len(scripted.asked) == 1 and feed.last_success_at and not feed.last_error
+
+    def test_the_command_fails_and_says_why_where_a_feed_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        a_feed(provider="gone")
+        told = StringIO()
+        with pytest.raises(CommandError, match="1 of 1 feeds failed"):
+            call_command("grid_fetch", "--all", stdout=told)
+        assert "gone for FR: no provider is named 'gone'" in told.getvalue()
+
+    def test_the_command_has_nothing_to_do_without_feeds(self) -> None:
+        told = StringIO()
+        call_command("grid_fetch", stdout=told)
+        assert told.getvalue() == "No feed is due\n"
 
 
 class TestFailure:

@@ -153,6 +153,29 @@ class TestFeeds:
         assert "is given ELECTRICITY_MAPS_TOKEN or a name such as" in page.content.decode()
         assert not GridFeed.objects.exists()
 
+    def test_take_the_usual_name_of_the_zone_and_the_only_basis_of_a_provider(self, admin: Client) -> None:
+        admin.post(reverse("grid-feed-new"), self.said(provider="entsoe", area=""))
+        admin.post(reverse("grid-feed-new"), self.said(provider="uk-carbon-intensity", zone="GB", area=""))
+        feeds = GridFeed.objects.order_by("zone").values_list("zone", "area", "emission_basis", "key_variable")
+        assert list(feeds) == [("FR", "10YFR-RTE------C", "lifecycle", "ENTSOE_TOKEN"), ("GB", "GB", "direct", "")]
+
+    @pytest.mark.parametrize(
+        ("provider", "area", "words"), [("eia", "", "CISO, ERCO, PJM"), ("entsoe", "FR", "FR is no EIC code")]
+    )
+    def test_name_places_as_the_provider_does(self, admin: Client, provider: str, area: str, words: str) -> None:
+        page = admin.post(reverse("grid-feed-new"), self.said(provider=provider, area=area))
+        assert words in page.context["form"].errors["area"][0] and not GridFeed.objects.exists()
+
+    def test_say_when_no_site_counts_what_they_bring(self, admin: Client) -> None:
+        a_feed(last_success_at=timezone.now())
+        an_hour(zone="GB", provider="uk-carbon-intensity", emission_basis="direct")
+        site = a_site("leeds", grid_zone="GB")
+        (line,) = admin.get(reverse("grid")).context["lines"]
+        assert (line.state, line.needs[:37]) == ("ok", "No site in GB counts direct hours: st")
+        site.terms.update(emission_basis="direct")
+        (line,) = admin.get(reverse("grid")).context["lines"]
+        assert line.needs == ""
+
     def test_stand_once_for_a_zone(self, admin: Client) -> None:
         for _ in range(2):
             admin.post(reverse("grid-feed-new"), self.said(key_variable="ELECTRICITY_MAPS_TOKEN_LYON"))

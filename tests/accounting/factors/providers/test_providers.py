@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from accounting.factors.catalog import load_packaged
+from accounting.factors.places import entsoe_areas
 from accounting.factors.providers import eia, entsoe, uk_carbon_intensity
 from accounting.factors.providers.base import EmissionBasis, WrongSchema
 from accounting.factors.providers.client import Refused, Response
@@ -134,6 +135,25 @@ class TestEntsoe:
     def test_takes_a_fuel_that_ended_at_nought_for_nought(self) -> None:
         hours = {value.hour.hour for value in entsoe.parse(recorded("entsoe_a75.xml"), ask(FRANCE, 5), CATALOG)}
         assert hours == {0, 1, 3, 4}  # solar, told 0 MW at 3, is silent at 4
+
+    def test_knows_an_eic_code_by_its_check_character(self) -> None:
+        assert all(entsoe.is_eic(code) for code in entsoe_areas().values()) and len(entsoe_areas()) > 30
+        for wrong in ("10YFR-RTE------D", "10YRF-RTE------C", "10YFR-RTE-----C", "10yfr-rte------c", ""):
+            assert not entsoe.is_eic(wrong)
+
+    def test_names_areas_of_zones_that_sites_can_state(self) -> None:
+        assert [zone for zone in entsoe_areas() if CATALOG.find("grid_intensity", zone) is None] == []
+
+
+class TestUsualAreas:
+    def test_are_given_where_the_names_are_the_same_and_nowhere_else(self) -> None:
+        usual = {
+            name: [provider.usual_area(zone) for zone in ("FR", "GB", "US-CA")] for name, provider in PROVIDERS.items()
+        }
+        assert usual == {
+            "electricity-maps": ["FR", "GB", ""], "uk-carbon-intensity": ["", "GB", ""], "entsoe": [FRANCE, "", ""],
+            "eia": ["", "", ""], "watttime": ["", "", ""],
+        }  # fmt: skip
 
 
 class TestMix:

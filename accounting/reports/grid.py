@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
 
 from accounting.factorbook import catalog
 from accounting.factorbook.grid_hours import best
@@ -18,7 +18,9 @@ from accounting.factorbook.terms import terms_at, terms_of, zone_of
 from accounting.factors.providers import csv_file
 from accounting.factors.providers.base import Provider
 from accounting.factors.providers.registry import providers
-from accounting.models import GridFeed, GridHour, Site
+from accounting.models import GridFeed, GridHour, LedgerHour, Site
+from accounting.reports.queries import seen
+from accounting.reports.records import Sees
 from accounting.reports.tables import Column, Table
 
 WEEK = timedelta(days=7)
@@ -121,6 +123,25 @@ def series_table(lines: Sequence[SeriesLine]) -> Table:
         [s.zone, s.provider, s.signal, s.basis, s.flow, s.hours, s.estimated, s.first, s.newest] for s in lines
     ]  # fmt: skip
     return Table("grid-series", "Hours that are stored", columns, rows)
+
+
+def steps_table(visibility: Sees, *, now: datetime) -> Table:
+    """Where the intensity of the last week's ledger was found, the most energy first. One query."""
+    rows = (
+        LedgerHour.objects.filter(seen(visibility), hour__gte=now - WEEK, hour__lt=now, facility_energy_kwh__gt=0)
+        .order_by()
+        .values_list("intensity_step")
+        .annotate(kwh=Sum("facility_energy_kwh"), g=Sum("co2e_location_g"))
+        .order_by("-kwh")
+    )
+    found = [(step or "not recorded then", kwh, g) for step, kwh, g in rows]
+    whole = math.fsum(kwh for _, kwh, _ in found)
+    columns = (
+        Column("step", "Found by", numeric=False), Column("facility_energy_kwh", "At the wall, kWh"),
+        Column("share_percent", "Share, %"), Column("mean_g_per_kwh", "Mean, g/kWh"),
+    )  # fmt: skip
+    cells = [[step, kwh, 100 * kwh / whole, g / kwh] for step, kwh, g in found]
+    return Table("grid-steps", "Where the last week's grid intensity was found", columns, cells)
 
 
 def week_of(series: str, *, now: datetime, zone: ZoneInfo) -> list[list[float | None]]:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounting.access import audit, can_administer
+from accounting.access import audit, can_administer, visible_to
 from accounting.factorbook import catalog
 from accounting.factors.providers import csv_file
 from accounting.factors.providers.base import WrongSchema
@@ -32,11 +32,12 @@ _CRUMB = ("Grid", "/grid/")
 @login_required
 @require_GET
 def grid_page(request: HttpRequest) -> HttpResponse:
-    """`?csv=feeds`, `?csv=series` and `?csv=week` answer the tables as files; `?series=` chooses the week."""
+    """`?csv=feeds`, `series`, `week` and `steps` answer the tables as files; `?series=` chooses the week."""
     lines, series = grid.feed_lines(now=timezone.now(), has_key=_has_key), grid.series_lines()
     chosen = _chosen(request, series)
     week = grid.week_of(chosen, now=timezone.now(), zone=zone()) if chosen else []
     tables = {"feeds": grid.feeds_table(lines), "series": grid.series_table(series)}
+    tables["steps"] = grid.steps_table(visible_to(request.user), now=timezone.now())
     if chosen:
         tables["week"] = grid.week_table(chosen, week)
     if (asked := request.GET.get("csv", "")) in tables:

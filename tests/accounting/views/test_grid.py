@@ -109,8 +109,26 @@ class TestGridPage:
         for number in range(12):
             a_feed(zone=f"Z{number}")
             an_hour(NINE + number * HOUR, zone=f"Z{number}")
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(16):
             admin.get(reverse("grid"))
+
+
+class TestSteps:
+    def test_add_up_to_the_weeks_energy_that_this_person_may_see(self, admin: Client, member: Client) -> None:
+        device = rows.a_device(site=a_site("paris"))
+        for back, step, kwh in (
+            (1, "hourly zone", 3.0),
+            (2, "hourly zone", 3.0),
+            (3, "yearly zone", 2.0),
+            (200, "world", 9.0),
+        ):
+            row = rows.ledger_hour(device, this_hour() - back * HOUR, kwh=kwh)
+            type(row).objects.filter(pk=row.pk).update(intensity_step=step)
+        table = csv_rows(admin, csv="steps")
+        got = [(r["step"], float(r["facility_energy_kwh"]), float(r["share_percent"])) for r in table]
+        assert got == [("hourly zone", 9.0, 75.0), ("yearly zone", 3.0, 25.0)]  # 1.5 kWh at the wall for one of IT
+        assert float(table[0]["mean_g_per_kwh"]) == pytest.approx(200.0)  # 300 g for 1.5 kWh
+        assert csv_rows(member, csv="steps") == []
 
 
 class TestWeek:

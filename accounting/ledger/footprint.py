@@ -26,6 +26,7 @@ class Footprint:
     parts: dict[str, float]  # of accounting.models.ledger.PARTS, those that do not come from the readings alone
     status: Status
     factor_ids: list[str]
+    intensity_step: str = ""
 
 
 def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
@@ -50,6 +51,7 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
         parts={"measured_kwh": row.measured_j / J_PER_KWH, "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid},
         status=Status.worst(f.status for f in moved),
         factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        intensity_step=factors.intensity_step,
     )
 
 

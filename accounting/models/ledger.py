@@ -180,6 +180,9 @@ class LedgerHour(Quantities):
     energy_status = models.CharField(max_length=10)
     status = models.CharField(max_length=10, help_text="The least well known input of any quantity on the row")
     factor_ids = models.JSONField(default=list)
+    intensity_step = models.CharField(
+        max_length=40, blank=True, default="", help_text="Where its grid intensity was found: telemetry, hourly zone, …"
+    )
     method = models.CharField(max_length=40, help_text="Version of the methods that made it")
     rebuilt_at = models.DateTimeField()
 

@@ -59,6 +59,7 @@ def _called(words: list[str], *, timeout_s: float, cwd: Path | None = None, give
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotRun(f"{words[0]}: {error}") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise NotRun(f"`{' '.join(words[:4])} …` ended with {done.returncode}: {said[-1] if said else 'no word'}")
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+        why = next((line for line in said if "error" in line.casefold()), said[-1])
+        raise NotRun(f"`{Path(words[0]).name} {' '.join(words[1:4])} …` ended with {done.returncode}: {why}")
     return done.stdout

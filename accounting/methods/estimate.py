@@ -12,7 +12,7 @@ from accounting.methods.facility import KWH, ItEnergy
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import W_PER_KW
 
-Curve = Sequence[tuple[float, float]]  # (load 0..1, share of TDP), loads rising from 0 to 1
+Curve = Sequence[tuple[float, Figure]]  # (load 0..1, share of TDP), loads rising from 0 to 1
 
 
 def cpu_linear_w(tdp_w: Figure, load: float, *, idle_share: Figure) -> Figure:
@@ -36,8 +36,25 @@ def cpu_curve_w(tdp_w: Figure, load: float, *, curve: Curve) -> Figure:
         raise ValueError(f"curve at loads {loads}: give points that rise from load 0 to load 1")
     after = next(i for i, at in enumerate(loads) if i and at >= load)
     (load_a, share_a), (load_b, share_b) = curve[after - 1], curve[after]
-    share = share_a + (share_b - share_a) * (load - load_a) / (load_b - load_a)
-    return _modelled(tdp_w.scaled(share))
+    weight = (load - load_a) / (load_b - load_a)
+    parts = [share.scaled(w) for share, w in ((share_a, 1.0 - weight), (share_b, weight)) if w > 0]
+    share = parts[0].plus(*parts[1:])
+    return _modelled(tdp_w.times(share, "W"))
+
+
+def cpu_by_all_models_w(
+    tdp_w: Figure, load: float, *, curve: Curve, idle_share: Figure, others_w: Sequence[float] = ()
+) -> Figure:
+    """Watts by the curve, with a range that reaches to what the linear model, and `others_w`, make of the same load.
+
+    Raises:
+        ValueError: a load outside 0..1, or a curve or idle share that does not fit.
+    """
+    by_curve, straight = cpu_curve_w(tdp_w, load, curve=curve), cpu_linear_w(tdp_w, load, idle_share=idle_share)
+    low = min(by_curve.range.low, straight.range.low, *others_w)
+    high = max(by_curve.range.high, straight.range.high, *others_w)
+    ids = tuple(sorted({*by_curve.factor_ids, *straight.factor_ids}))
+    return Figure(Range(low, by_curve.range.mid, high), "W", by_curve.status, ids)
 
 
 def cpu_log_w(load: float, *, a: float, b: float, c: float, d: float) -> float:
@@ -72,6 +89,11 @@ def memory_w(capacity_gb: float, w_per_gb: Figure) -> Figure:
     if not capacity_gb >= 0:
         raise ValueError(f"{capacity_gb} GB of memory: give the installed capacity")
     return _modelled(w_per_gb.scaled(capacity_gb, "W"))
+
+
+def node_busy_w(tdp_w: Figure, draw_ratio: Figure) -> Figure:
+    """Watts of a GPU's share of its node = TDP x ratio, with the node as busy as where the ratio was measured."""
+    return _modelled(tdp_w.times(draw_ratio, "W"))
 
 
 def node_from_tdp_w(tdp_w: Figure, draw_ratio: Figure, *, utilization: float, idle_share: Figure) -> Figure:

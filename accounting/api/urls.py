@@ -4,6 +4,7 @@
 |---|---|---|
 | /api/v1/telemetry | POST | tokens with the scope ingest |
 | /api/v1/footprint | GET | tokens with the scope read, of a team: `control.router`, mounted by greenai/api.py |
+| /api/v1/estimates | POST | tokens with the scope read, of a team: `estimates.router`, mounted by greenai/api.py |
 | /agent/greenai-agent.pyz, …pyz.sha256 | GET | anyone |
 """
 

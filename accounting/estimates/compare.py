@@ -114,9 +114,8 @@ def _compare(
 
 
 def _slips(run: Run, ours: Mapping[str, Mid | None], quantity: str, mid: float, pue: float) -> Iterator[_Slip]:
-    pue_slips = list(_pue_slips(ours, quantity, mid, pue))
-    yield from pue_slips
-    yield from _other_quantity(ours, quantity)
+    usual = [*_pue_slips(ours, quantity, mid, pue), *_other_quantity(ours, quantity)]
+    yield from usual
     if run.devices and run.devices > 1:
         n = run.devices
         yield _Slip(
@@ -132,7 +131,7 @@ def _slips(run: Run, ours: Mapping[str, Mid | None], quantity: str, mid: float, 
         yield _Slip("utilization", mid / run.utilization, "it leaves the utilization out", 0.002)
     for by, words in UNITS[_unit(quantity)]:
         yield _Slip("wrong_unit", mid * by, f"the unit is likely wrong: {words}", 0.001)
-        for slip in pue_slips:
+        for slip in usual:
             yield _Slip(slip.cause, slip.figure * by, f"{slip.words}; and the unit is likely wrong: {words}", 0.004)
 
 
@@ -210,7 +209,7 @@ def _implied(
     published = dict(run.expected)
     of, energy_kwh = next(
         (
-            (f"published {name}", published[name])
+            (f"the published {name}", published[name])
             for name in ("facility_energy_kwh", "it_energy_kwh")
             if published.get(name)
         ),
@@ -219,7 +218,7 @@ def _implied(
     if energy_kwh <= 0:
         return "unknown", "there is no energy to judge it by"
     implied = expected * G_PER_KG / energy_kwh
-    words = f"over the {of} it implies {implied:.4g} g/kWh"
+    words = f"over {of} it implies {implied:.4g} g/kWh"
     least, most = grids
     if not least <= implied <= most:
         span = f"{least:.3g} to {most:.4g}"

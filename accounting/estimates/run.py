@@ -184,7 +184,7 @@ def near(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -
 def shown(value: object) -> str:
     """A value as a refusal repeats it: short, printable ASCII."""
     text = ascii(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def _hint(field: str, value: float) -> str:

@@ -68,25 +68,23 @@ def cpu_server_w(catalog: Catalog, model: str, tdp_w: Figure, *, load: float | N
 
     The TEADS curve, with a range that reaches to what the linear model says, and for a Xeon Platinum Boavizta's curve.
     """
-    at = number(catalog, "cpu_utilization").value
-    if load is not None:
-        at = Range.exact(load)
-    curve, idle = teads_curve(catalog), number(catalog, "cpu_idle_share").figure
-    low, mid, high = (
-        estimate.cpu_by_all_models_w(tdp_w, x, curve=curve, idle_share=idle, others_w=_others_w(catalog, model, x))
-        for x in _ends(at)
-    )
+    unknown = number(catalog, "cpu_utilization")
+    at = unknown.value if load is None else Range.exact(load)
+    low, mid, high = (_cpu_share(catalog, model, tdp_w, x) for x in _ends(at))
     ends = Range(low.range.low, mid.range.mid, high.range.high)
-    ids = mid.factor_ids if load is not None else (*mid.factor_ids, number(catalog, "cpu_utilization").id)
-    status = Status.worst((mid.status, Status.MODELLED if load is not None else Status.DEFAULT))
-    cpu = Figure(ends, "W", status, tuple(sorted(ids)))
-    return cpu.times(number(catalog, "server_over_cpu").figure, "W")
+    ids = (unknown.id, *mid.factor_ids) if load is None else mid.factor_ids
+    status = Status.worst((mid.status, unknown.status if load is None else mid.status))
+    share = Figure(ends, "1", status, ids)
+    return tdp_w.times(share, "W").times(number(catalog, "server_over_cpu").figure, "W")
 
 
-def _others_w(catalog: Catalog, model: str, load: float) -> tuple[float, ...]:
-    if not _XEON_PLATINUM.search(model):
-        return ()
-    return (estimate.cpu_log_w(load, **boavizta_xeon_platinum(catalog)),)
+def _cpu_share(catalog: Catalog, model: str, tdp_w: Figure, load: float) -> Figure:
+    """Share of TDP at a load; of a Xeon Platinum Boavizta's curve is one of the models."""
+    others: tuple[float, ...] = ()
+    if _XEON_PLATINUM.search(model):
+        others = (estimate.cpu_log_w(load, **boavizta_xeon_platinum(catalog)) / tdp_w.range.mid,)
+    idle = number(catalog, "cpu_idle_share").figure
+    return estimate.cpu_share_by_all_models(load, curve=teads_curve(catalog), idle_share=idle, others=others)
 
 
 def _of_model(catalog: Catalog, key: str, accelerator: str) -> Factor:

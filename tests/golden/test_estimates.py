@@ -1,5 +1,8 @@
 """The whole chain of an estimate by hand: a 10 kW machine whose cooling brings the draw to 30 kW, for one hour."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from accounting.estimates.answer import answer
@@ -34,3 +37,9 @@ class TestTenKilowattsCooledToThirty:
         assert got["mid"] == pytest.approx(ESTIMATED[quantity], rel=1e-9)
         assert got["low"] == got["mid"] == got["high"]  # everything was given
         assert got["unit"] == UNITS.get(quantity, quantity.rpartition("_")[2].replace("kwh", "kWh"))
+
+    @pytest.mark.parametrize("quantity", ESTIMATED)
+    def test_is_what_the_methodology_shows(self, quantity: str) -> None:
+        text = (Path(__file__).resolve().parents[2] / "docs" / "methodology.md").read_text()
+        row = re.search(rf"^\| `{quantity}` \| (\S+) \|", text, re.MULTILINE)
+        assert row and float(row[1]) == ESTIMATED[quantity]

@@ -1,6 +1,8 @@
 """POST /api/v1/estimates over HTTP, for programs with a reading token of a team."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,14 @@ from accounting.access import issue_token
 from accounting.estimates.run import KEYS, QUANTITIES
 from accounting.models import Site, Team
 from tests.golden.test_estimates import ESTIMATED, SEED
+
+ROOT = Path(__file__).resolve().parents[3]
+DOC = (ROOT / "docs/api.md").read_text().split("## POST /api/v1/estimates\n", 1)[1].split("\n## ", 1)[0]
+
+
+def named(pattern: str) -> set[str]:
+    sources = [path.read_text() for path in (ROOT / "accounting" / "estimates").glob("*.py")]
+    return {name for source in sources for name in re.findall(pattern, source)}
 
 
 def post(secret: str, body: bytes) -> HttpResponse:
@@ -69,3 +79,32 @@ class TestEstimates:
         assert set(run["properties"]) == set(KEYS)
         answered = description["components"]["schemas"]["RunAnswer"]["properties"]
         assert set(answered) >= {*QUANTITIES, "id", "error", "warnings", "mismatches", "drivers"}
+
+
+class TestDoc:
+    def test_its_example_is_answered(self, secret: str) -> None:
+        sent = re.search(r"<<'JSON'\n(.*?)\nJSON", DOC, re.DOTALL)
+        assert sent
+        seed, planned, slip = json.loads(post(secret, sent[1].encode()).content)["runs"]
+        assert [m["likely_cause"] for m in seed["mismatches"]] == ["pue_twice"]
+        assert planned["it_energy_kwh"]["mid"] == pytest.approx(702.8)  # 700 W x 1.255 x 8 x 100 h
+        assert slip["error"]["field"] == "intensity_g_per_kwh"
+
+    def test_names_every_field_and_quantity(self) -> None:
+        assert {key for key in (*KEYS, *QUANTITIES) if f"`{key}`" not in DOC} == set()
+
+    def test_names_every_code_of_a_refused_run(self) -> None:
+        table = DOC.split("### Codes of refused runs", 1)[1]
+        told = {
+            code
+            for line in table.splitlines()
+            if line.startswith("| `")
+            for code in re.findall(r"`([a-z_]+)`", line.split("|")[1])
+        }
+        assert told == named(r'Refusal\(\s*"([a-z_]+)"')
+
+    def test_names_every_likely_cause(self) -> None:
+        causes = named(r'_Slip\(\s*"([a-z_]+)"') | named(r'return "([a-z_]+_intensity|unknown)"')
+        causes |= named(r'\("[a-z0-9_]+", "([a-z_]+_(?:included|excluded|market|location))"\)')
+        told = set(re.findall(r"`([a-z_]+)`", DOC.split("`likely_cause` is one of", 1)[1].split(".\n", 1)[0]))
+        assert told == causes

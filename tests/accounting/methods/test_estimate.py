@@ -44,10 +44,10 @@ class TestCpu:
         assert got.factor_ids == ("power_model:teads_curve/10:teads", "power_model:teads_curve/50:teads", "x")
 
     def test_all_models_together_span_what_each_says(self) -> None:
-        # at half load: curve 75 (50 to 90), straight 55 (52.5 to 70), and 182.22 W of another curve
+        # at half load: curve 0.75 (0.5 to 0.9), straight 0.55 (0.525 to 0.7), and 1.2148 of another curve
         idle = number("cpu_idle_share")
-        r = estimate.cpu_by_all_models_w(exact(100), 0.5, curve=CURVE, idle_share=idle, others_w=(182.22,)).range
-        assert (r.low, r.mid, r.high) == pytest.approx((50, 75, 182.22))
+        r = estimate.cpu_share_by_all_models(0.5, curve=CURVE, idle_share=idle, others=[1.2148]).range
+        assert (r.low, r.mid, r.high) == pytest.approx((0.5, 0.75, 1.2148))
 
     def test_log_curve_of_a_xeon_platinum_at_half_load(self) -> None:
         # 171.1813 x ln(0.0354 x (50 + 36.8953)) - 10.1336 = 171.1813 x ln(3.07609) - 10.1336 = 182.22

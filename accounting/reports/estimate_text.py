@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from accounting.reports.display import show
+from accounting.methods.units import G_PER_KG
+from accounting.reports.display import Shown, show
 
 WORDS = (
     ("it_energy_kwh", "IT energy", "energy_kwh"),
@@ -17,7 +18,8 @@ WORDS = (
     ("cost", "Cost", "cost"),
     ("sci_g_per_unit", "SCI", "carbon_g"),
 )  # fmt: skip
-G_PER = {"co2e_location_kg": 1000.0, "co2e_market_kg": 1000.0, "embodied_kg": 1000.0, "co2e_total_kg": 1000.0}
+KINDS = {name: kind for name, _, kind in WORDS}
+G_PER = {name: G_PER_KG for name in KINDS if name.endswith("_kg")}  # as the kind `carbon_g` is read
 
 
 def text_of(answered: dict[str, Any]) -> str:
@@ -29,17 +31,23 @@ def _block(number: int, run: dict[str, Any]) -> str:
     name = f"Run {number}" if run["id"] is None else f"Run {number}: {run['id']}"
     if error := run.get("error"):
         return f"{name}\n  refused ({error['code']}): {error['detail']}"
-    lines = [_line(words, kind, name_of, run[name_of]) for name_of, words, kind in WORDS if run[name_of] is not None]
+    lines = [_line(words, name_of, run[name_of]) for name_of, words, _ in WORDS if run[name_of] is not None]
     unknown = [words for name_of, words, _ in WORDS if run[name_of] is None and name_of != "sci_g_per_unit"]
     if unknown:
         lines.append(f"  not known: {', '.join(unknown)}")
     return "\n".join([name, *lines, *(f"  ! {warning}" for warning in run["warnings"])])
 
 
-def _line(words: str, kind: str, name: str, quantity: dict[str, Any]) -> str:
-    by = G_PER.get(name, 1.0)
+def shown_quantity(name: str, quantity: dict[str, Any]) -> tuple[Shown, str]:
+    """The figure in words, and its unit: kilograms are shown as grams or tonnes where that fits."""
+    by, kind = G_PER.get(name, 1.0), KINDS[name]
     low, mid, high = (quantity[end] * by for end in ("low", "mid", "high"))
     shown = show(kind, mid, low, high, currency=quantity["unit"] if kind == "cost" else "")
-    span = f"  ({shown.low} to {shown.high})" if shown.is_range else ""
     per = f" per {quantity['unit'].removeprefix('g/')}" if name == "sci_g_per_unit" else ""
-    return f"  {words:<22} {shown.mid:>9} {shown.unit}{per}{span}  {quantity['status'].lower()}, {quantity['method']}"
+    return shown, f"{shown.unit}{per}"
+
+
+def _line(words: str, name: str, quantity: dict[str, Any]) -> str:
+    shown, unit = shown_quantity(name, quantity)
+    span = f"  ({shown.low} to {shown.high})" if shown.is_range else ""
+    return f"  {words:<22} {shown.mid:>9} {unit}{span}  {quantity['status'].lower()}, {quantity['method']}"

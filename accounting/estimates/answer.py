@@ -104,7 +104,7 @@ def _runs(document: object) -> list[object]:
     if isinstance(document, Repeated):
         raise Unreadable(f"{shown(document.key)} stands twice")
     if other := next((key for key in document if key != "runs"), None):
-        raise Unreadable(f'{shown(other)} is not known{near(other, ("runs",))}: write {{"runs": [...]}}')
+        raise Unreadable(f'{shown(other)} is not known{near(other, ("runs",))} Write {{"runs": [...]}}')
     runs = document.get("runs")
     if not isinstance(runs, list):
         raise Unreadable(f'runs is {"missing" if runs is None else shown(runs)}: write {{"runs": [...]}}')

@@ -107,7 +107,7 @@ def _by_device(catalog: Catalog, run: Run, warnings: list[str]) -> Sourced:
         raise Refusal(
             "unknown_device",
             "device",
-            f"device: {shown(run.device)} is not known{hint}: or state power_w or it_energy_kwh",
+            f"device: {shown(run.device)} is not known{hint} Or state power_w or it_energy_kwh",
         )
     exact_hours = Figure(Range.exact(hours), "h", Status.MODELLED)
     energy = estimate.energy_of(watts.figure, exact_hours)

@@ -135,7 +135,7 @@ def _region(run: Run) -> CloudRegion | None:
         raise Refusal("unknown_place", "cloud_provider", detail)
     detail = f"cloud_region: {shown(run.cloud_region)} of {provider} is not known"
     raise Refusal(
-        "unknown_place", "cloud_region", f"{detail}{near(run.cloud_region, names)}; or state the zone instead"
+        "unknown_place", "cloud_region", f"{detail}{near(run.cloud_region, names)} Or state the zone instead"
     )
 
 
@@ -143,7 +143,7 @@ def _country(name: str) -> str:
     if code := country_code(name):
         return code
     detail = f"country: {shown(name)} is not known{near(name.casefold(), list(country_codes()))}"
-    raise Refusal("unknown_place", "country", f"{detail}: write a name or an ISO 3166 code such as FR")
+    raise Refusal("unknown_place", "country", f"{detail} Write a name or an ISO 3166 code such as FR")
 
 
 def _zone(catalog: Catalog, name: str) -> str:
@@ -155,5 +155,5 @@ def _zone(catalog: Catalog, name: str) -> str:
     if code := country_code(name):
         return code
     raise Refusal(
-        "unknown_place", "zone", f"zone: {shown(name)} is not known{near(zone, known)}: write one such as FR or US-CA"
+        "unknown_place", "zone", f"zone: {shown(name)} is not known{near(zone, known)} Write one such as FR or US-CA"
     )

@@ -176,9 +176,9 @@ def number(value: object, field: str, limits: Limits) -> float:
 
 
 def near(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:
-    """`: did you mean …?`, or nothing where nothing is near."""
+    """The end of a sentence: `: did you mean …?`, or a full stop where nothing is near."""
     fits = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f": did you mean {fits[0]!r}?" if fits else ""
+    return f": did you mean {fits[0]!r}?" if fits else "."
 
 
 def shown(value: object) -> str:

@@ -15,6 +15,7 @@ from accounting.methods.units import W_PER_KW
 MISMATCH = 0.05
 LEAST_IMPLIED_PUE = 1.0 - MISMATCH  # below it the two energies cannot be of one run
 MOST_PUE = 10.0
+IMPLAUSIBLE = 3.0  # times what a device can draw; less than it may be idle, so a ninth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ def energies_of(catalog: Catalog, run: Run, pue: Sourced, warnings: list[str]) -
     by_power = _by_power(run)
     it = _it(catalog, run, pue, by_power, warnings)
     _check(run, pue, it, by_power, warnings)
+    _check_device(catalog, run, it, warnings)
     energy = ItEnergy(it.figure)
     if run.facility_energy_kwh is not None:
         facility = given(run.facility_energy_kwh, KWH, "facility_energy_kwh", status=Status.MEASURED)
@@ -119,7 +121,7 @@ def _device_names() -> list[str]:
 
 
 def _accelerator_tdp(catalog: Catalog, run: Run, warnings: list[str]) -> Figure | None:
-    """Where a name leaves the variant open, the commonest; at once with its own range where a whole node of it is used.
+    """Where a name leaves the variant open, the commonest; as well known as that where a whole node of it is used.
 
     Eight and more devices of a kind whose nodes were metered are taken for such nodes: the other variants are cards.
     """
@@ -131,7 +133,7 @@ def _accelerator_tdp(catalog: Catalog, run: Run, warnings: list[str]) -> Figure 
     metered = catalog.find("power_model", f"node_draw_one_node/{match.key}")
     exact = catalog.find("accelerator_tdp", match.key)
     if metered and exact and (run.devices is None or run.devices >= per_node):
-        factor = replace(factor, value=exact.value)
+        factor = replace(factor, value=exact.value, status=exact.status)
     warnings.append(
         f"device: {shown(device)} leaves the variant open: {match.key} of {factor.value.mid:g} W is assumed"
     )
@@ -162,6 +164,24 @@ def _check(run: Run, pue: Sourced, it: Sourced, by_power: Sourced | None, warnin
         warnings.append(
             f"{field}: {stated} = {it_kwh:g} kWh and {by_power.method} = {power_kwh:g} kWh "
             f"{_apart(it_kwh, power_kwh)}: {field} is used"
+        )
+
+
+def _check_device(catalog: Catalog, run: Run, it: Sourced, warnings: list[str]) -> None:
+    """A given energy that such devices cannot draw in such a time is likely of another unit, or of other devices."""
+    is_given = run.it_energy_kwh is not None or run.facility_energy_kwh is not None
+    if not is_given or run.power_w is not None or run.device_hours is None:
+        return
+    watts = device_w(catalog, run, [])
+    if watts is None:
+        return
+    could = watts.figure.range.scaled(run.device_hours / W_PER_KW)
+    kwh = it.figure.range.mid
+    if kwh > could.high * IMPLAUSIBLE or kwh < could.low / IMPLAUSIBLE**2:
+        field = "it_energy_kwh" if run.it_energy_kwh is not None else "facility_energy_kwh"
+        warnings.append(
+            f"{field}: {kwh:.4g} kWh of IT energy, where {shown(run.device)} draw about {could.mid:.4g} kWh in "
+            f"{_hours_words(run)}: check the unit, the device and the hours"
         )
 
 

@@ -134,9 +134,7 @@ def _region(run: Run) -> CloudRegion | None:
         detail = f"cloud_provider: {shown(run.cloud_provider)} is not known: {known}; or state the zone instead"
         raise Refusal("unknown_place", "cloud_provider", detail)
     detail = f"cloud_region: {shown(run.cloud_region)} of {provider} is not known"
-    raise Refusal(
-        "unknown_place", "cloud_region", f"{detail}{near(run.cloud_region, names)} Or state the zone instead"
-    )
+    raise Refusal("unknown_place", "cloud_region", f"{detail}{near(run.cloud_region, names)} Or state the zone instead")
 
 
 def _country(name: str) -> str:

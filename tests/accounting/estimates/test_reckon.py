@@ -83,8 +83,8 @@ class TestEnergy:
 
     def test_a_name_that_leaves_the_variant_open_says_so_and_is_narrow_for_whole_nodes_alone(self) -> None:
         node, card = (ask(device="H100", count=count, hours=10) for count in (8, 1))
+        assert (node["it_energy_kwh"]["status"], card["it_energy_kwh"]["status"]) == ("MODELLED", "DEFAULT")
         for got in (node, card):
-            assert got["it_energy_kwh"]["status"] == "DEFAULT"
             assert any("leaves the variant open: nvidia-h100-sxm of 700 W" in w for w in got["warnings"])
         assert node["it_energy_kwh"]["high"] / node["it_energy_kwh"]["low"] < 1.5
         # one may be a PCIe card of 332.5 W: 8.785 x exp(-sqrt(ln(700 / 332.5)^2 + ln(1.255 / 1.05)^2)) = 4.0863 kWh
@@ -134,6 +134,12 @@ class TestContradictions:
     def test_device_hours_against_count_and_hours(self) -> None:
         got = ask(power_w=1000, gpu_hours=100, count=8, hours=10)
         assert any(w.startswith("gpu_hours:") for w in got["warnings"]) and got["it_energy_kwh"]["mid"] == 100
+
+    @pytest.mark.parametrize(("kwh", "warned"), [(70, False), (30, False), (230, False), (70_000, True), (0.07, True)])
+    def test_energy_that_such_devices_cannot_draw(self, kwh: float, warned: bool) -> None:
+        # 8 x H100 SXM draw 58.8 to 81.2 kWh in 10 h
+        told = ask(it_energy_kwh=kwh, device="H100 SXM", count=8, hours=10)["warnings"]
+        assert any(w.startswith("it_energy_kwh:") and "check the unit" in w for w in told) == warned
 
     def test_more_hours_than_a_lifetime(self) -> None:
         got = ask(power_w=1, hours=100, lifetime_hours=50)

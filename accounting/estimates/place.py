@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from accounting.estimates.run import Refusal, Run, near, shown
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
+from accounting.factors.countries import country_code, country_codes
 from accounting.factors.places import (
     CloudRegion,
     cloud_regions,
     continent_of,
-    country_code,
-    country_codes,
     find_cloud_region,
     provider_key,
 )

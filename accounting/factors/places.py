@@ -59,18 +59,6 @@ def continent_of(zone: str) -> str | None:
     return _continents().get(zone.strip().upper().partition("-")[0])
 
 
-def country_code(name: str) -> str | None:
-    """FR for `fr`, `FRA` or `France`; None for what is no country."""
-    return country_codes().get(name.strip().casefold())
-
-
-@cache
-def country_codes() -> dict[str, str]:
-    """The two letters of every country by its two and three letters and its names (ISO 3166-1). Read once."""
-    rows = _table("countries.csv")
-    return {name.casefold(): code for code, alpha3, names in rows for name in (code, alpha3, *names.split(";"))}
-
-
 @cache
 def _continents() -> dict[str, str]:
     return dict(_table("continents.csv"))

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router, Schema
 
-from accounting.api.auth import READ
+from accounting.api.auth import READER
 from accounting.api.body import read_body
 from accounting.api.problem import Problem
 from accounting.estimates.answer import MOST_BYTES, MOST_RUNS, TooMany, Unreadable, answer, read_document
@@ -101,7 +101,7 @@ def _body_schema() -> dict[str, Any]:
 
 @router.post(
     "/estimates",
-    auth=READ,
+    auth=READER,
     response=Estimates,
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _body_schema()}}}},
 )

@@ -60,6 +60,12 @@ def continent_of(zone: str) -> str | None:
 
 
 @cache
+def entsoe_areas() -> dict[str, str]:
+    """The EIC code that ENTSO-E reports a zone under. Read once per process."""
+    return dict(_table("entsoe_areas.csv"))
+
+
+@cache
 def _continents() -> dict[str, str]:
     return dict(_table("continents.csv"))
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounting.access import issue_token
 from accounting.estimates.run import KEYS, QUANTITIES
-from accounting.models import Site, Team
+from accounting.models import Site, Team, User
 from tests.golden.test_estimates import ESTIMATED, SEED
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,6 +71,12 @@ class TestEstimates:
         assert problem(post("", b'{"runs": []}')) == (401, "unauthorized")
         assert problem(post(posts, b'{"runs": []}')) == (403, "not_permitted")
         assert problem(post(of_site, b'{"runs": []}')) == (403, "not_permitted")
+
+    def test_answers_somebody_who_is_signed_in(self, db: None) -> None:
+        client = Client()
+        client.force_login(User.objects.create_user("ada"))
+        reply = client.post("/api/v1/estimates", b'{"runs": [{"it_energy_kwh": 1}]}', content_type="application/json")
+        assert reply.status_code == 200 and reply.json()["runs"][0]["it_energy_kwh"]["mid"] == 1
 
     def test_is_described_for_programs(self, db: None) -> None:
         description = json.loads(Client().get("/api/v1/openapi.json").content)

@@ -48,7 +48,7 @@ def read_document(body: bytes) -> list[object]:
 def answer(catalog: Catalog, runs: Iterable[object], *, currency: str) -> dict[str, Any]:
     """`{"runs": [...]}`: for each run its quantities, or `error` with all of them null."""
     grids = [catalog.get("grid_intensity", zone).value for zone in catalog.keys("grid_intensity")]
-    span = min(g.low for g in grids), max(g.high for g in grids)
+    span = min(g.low for g in grids if g.low > 0), max(g.high for g in grids)  # nought is a gap in a table
     return {"runs": [_answer_one(catalog, stated, currency, span) for stated in runs]}
 
 

@@ -148,31 +148,33 @@ class TestContradictions:
     def test_a_zone_beside_another_country(self) -> None:
         got = ask(it_energy_kwh=1, zone="FR", country="DE")
         assert any(w.startswith("country:") for w in got["warnings"])
-        assert "intensity:FR:2023" in got["co2e_location_kg"]["factors"]
+        assert any(factor.startswith("intensity:FR:") for factor in got["co2e_location_kg"]["factors"])
 
 
 class TestPlace:
     @pytest.mark.parametrize(
         ("place", "factor"),
         [
-            ({"zone": "FR"}, "intensity:FR:2023"),
-            ({"zone": "us-ca"}, "intensity:US-CA:2023"),
-            ({"country": "France"}, "intensity:FR:2023"),
-            ({"country": "USA"}, "intensity:US:2023"),
-            ({"country": "United Kingdom"}, "intensity:GB:2023"),
-            ({"zone": "DEU"}, "intensity:DE:2023"),
-            ({"cloud_provider": "aws", "cloud_region": "us-east-1"}, "intensity:US-VA:2023@cloud:aws:us-east-1"),
-            ({"cloud_provider": "Google Cloud", "cloud_region": "us-central1"}, "intensity:cloud:gcp:us-central1:2024"),
+            ({"zone": "FR"}, "intensity:FR:"),
+            ({"zone": "us-ca"}, "intensity:US-CA:"),
+            ({"country": "France"}, "intensity:FR:"),
+            ({"country": "USA"}, "intensity:US:"),
+            ({"country": "United Kingdom"}, "intensity:GB:"),
+            ({"zone": "DEU"}, "intensity:DE:"),
+            ({"cloud_provider": "aws", "cloud_region": "us-east-1"}, "intensity:US-VA:"),
+            ({"cloud_provider": "Google Cloud", "cloud_region": "us-central1"}, "intensity:cloud:gcp:us-central1:"),
         ],
     )
     def test_finds_the_intensity(self, place: dict[str, str], factor: str) -> None:
         got = ask(it_energy_kwh=1, **place)["co2e_location_kg"]
-        assert factor in got["factors"] and "intensity_g_per_kwh of the catalogue" in got["method"]
+        assert any(one.startswith(factor) for one in got["factors"])  # of whatever year is the newest
+        assert "intensity_g_per_kwh of the catalogue" in got["method"]
 
     def test_an_unknown_part_of_a_country_is_a_labelled_fallback(self) -> None:
         got = ask(it_energy_kwh=1, pue=1, zone="FR-IDF")
         assert got["co2e_location_kg"]["status"] == "DEFAULT"
-        assert got["co2e_location_kg"]["factors"] == ["intensity:FR:2023@unknown-part:FR-IDF"]
+        (factor,) = got["co2e_location_kg"]["factors"]
+        assert factor.startswith("intensity:FR:") and factor.endswith("@unknown-part:FR-IDF")
         assert any(w.startswith("intensity_g_per_kwh: not given") for w in got["warnings"])
 
     @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ class TestCarbon:
         assert mids(**without) | {"co2e_market_kg": got["co2e_market_kg"]} == got
 
     def test_an_unknown_market_figure_is_null(self) -> None:
-        assert ask(it_energy_kwh=1, zone="FR")["co2e_market_kg"] is None
+        assert ask(it_energy_kwh=1, zone="ZA")["co2e_market_kg"] is None
 
     def test_a_contract_of_nought_is_not_unknown(self) -> None:
         assert ask(it_energy_kwh=1, market_intensity_g_per_kwh=0)["co2e_market_kg"]["mid"] == 0
@@ -291,7 +293,7 @@ class TestStatusAndDrivers:
 
     def test_drivers_name_what_makes_the_total_wide(self) -> None:
         got = ask(device="H100 SXM", count=8, hours=10, zone="FR", pue=1.2)
-        assert got["drivers"][0]["source"] == "intensity:FR:2023"
+        assert got["drivers"][0]["source"].startswith("intensity:FR:")
         assert math.fsum(driver["share"] for driver in got["drivers"]) == pytest.approx(1)
 
 

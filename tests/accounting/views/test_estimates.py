@@ -46,7 +46,7 @@ class TestEstimatePage:
 
     def test_names_the_factors_behind_a_figure(self, member: Client) -> None:
         text = member.get(URL, {"device": "H100 SXM", "count": "8", "hours": "10", "zone": "FR"}).content.decode()
-        assert 'href="/factors/?q=intensity%3AFR%3A2023"' in text and "lifetime_hours: not given" in text
+        assert 'href="/factors/?q=intensity%3AFR%3A20' in text and "lifetime_hours: not given" in text
 
     @pytest.mark.parametrize(
         ("query", "field", "says"),

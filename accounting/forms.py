@@ -9,13 +9,12 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
-from accounting.factorbook import catalog
+from accounting.factorbook.choices import region_choices, zone_choices
 from accounting.factors.places import cloud_regions
 from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
 STATED = ("pue", "wue_l_per_kwh", "electricity_price_per_kwh")
-CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
 
 
 class Moment(forms.DateTimeField):
@@ -86,7 +85,7 @@ class SiteTermsForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self._now = now
         self.fields["grid_zone"].choices = [("", "Not stated"), *zone_choices()]
-        self.fields["cloud"].choices = [("", "None"), *_regions()]
+        self.fields["cloud"].choices = [("", "None"), *region_choices()]
         if self.instance.cloud_region:
             self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"
         for name in STATED:
@@ -102,27 +101,12 @@ class SiteTermsForm(forms.ModelForm):
         """`cloud` becomes the two columns of the row."""
         said = super().clean() or {}
         provider, _, region = said.pop("cloud", "").partition(":")
+        stated, drawn = said.get("grid_zone", ""), cloud_regions()[provider, region].zone if region else ""
+        if stated and drawn and stated.partition("-")[0] != drawn.partition("-")[0]:
+            self.add_error(
+                "cloud", f"{region} draws from {drawn}, and the zone is stated as {stated}: drop one of them"
+            )
         return said | {"cloud_provider": provider, "cloud_region": region}
-
-
-def _regions() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every region of the packaged table, by provider."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for region in cloud_regions().values():
-        groups.setdefault(CLOUDS[region.provider], []).append((region.key, f"{region.name} ({region.place})"))
-    return list(groups.items())
-
-
-def zone_choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
-    rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
-    named = {row.key: row.page for row in rows}  # the page names the place
-    groups: dict[str, list[tuple[str, str]]] = {"Countries": []}
-    for key, name in sorted(named.items(), key=lambda zone: zone[1]):
-        country, _, part = key.partition("-")
-        group = f"{named.get(country, country)}, by part" if part else "Countries"
-        groups.setdefault(group, []).append((key, f"{name} ({key})"))
-    return list(groups.items())
 
 
 class HostForm(forms.ModelForm):

@@ -6,10 +6,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounting.factorbook import catalog
+from accounting.factorbook.choices import zone_choices
 from accounting.factors.providers import csv_file
 from accounting.factors.providers.entsoe import is_eic
 from accounting.factors.providers.registry import providers
-from accounting.forms import zone_choices
 from accounting.ledger.gridfeed import may_hold_key
 from accounting.models import GridFeed
 

@@ -2,7 +2,7 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
@@ -19,11 +19,11 @@ AGENT = "GreenAI grid feed"
 
 
 class Refused(Exception):
-    """The provider will not answer this, however often it is asked. `status` is HTTP's."""
+    """The provider will not answer this, however often it is asked. `status` and `body` are HTTP's."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, body: bytes = b"") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.body = status, body
 
 
 class TryLater(Exception):
@@ -100,10 +100,11 @@ class Client:
             raise ValueError(f"{where}: providers are asked over https only")
         self._wait_for_turn(where)
         asked = f"{url}?{urlencode(query)}" if query else url
-        reply = self.transport(asked, {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})})
+        sent = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
+        reply = self.transport(asked, sent)
         if reply.status == 200:
             return reply.body
-        self._refuse(reply, where)
+        self._refuse(reply, where, [*(query or {}).values(), *(headers or {}).values()])
         raise AssertionError("unreachable")  # _refuse always raises
 
     def _wait_for_turn(self, where: str) -> None:
@@ -114,14 +115,22 @@ class Client:
         if wait_s > 0:
             raise TryLater(f"{where}: asked often enough for now", wait_s=wait_s)
 
-    def _refuse(self, reply: Response, where: str) -> None:
+    def _refuse(self, reply: Response, where: str, secrets: Iterable[str]) -> None:
         if reply.status == 429 or reply.status >= 500:
             wait_s = _retry_after_s(reply.headers.get("retry-after", ""), self.today())
             self._not_before_s = self.clock() + wait_s
             raise TryLater(f"{where} answered {reply.status}: asked again in {wait_s:.0f} s", wait_s=wait_s)
         reasons = {401: "the key is not accepted", 403: "the key does not allow this", 404: "there is no such place"}
-        said = reasons.get(reply.status, reply.body[:120].decode("utf-8", "replace"))
-        raise Refused(f"{where} answered {reply.status}: {said}", status=reply.status)
+        said = reasons.get(reply.status) or _without(reply.body.decode("utf-8", "replace"), secrets)[:120]
+        raise Refused(f"{where} answered {reply.status}: {said}", status=reply.status, body=reply.body)
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """An answer may repeat the question: nothing long enough to be a key is shown of it."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= 8:
+            text = text.replace(secret, "…")
+    return text
 
 
 def _retry_after_s(written: str, now: datetime) -> float:
@@ -158,7 +167,7 @@ def over_https(url: str, headers: Mapping[str, str]) -> Response:
             return Response(answer.status, _bounded(answer, host), _small(answer.headers))
     except urllib.error.HTTPError as error:
         with error:
-            return Response(error.code, error.read(2_000), _small(error.headers))
+            return Response(error.code, error.read(20_000), _small(error.headers))
     except (OSError, HTTPException) as error:  # URLError is an OSError; so is a timeout
         reason = getattr(error, "reason", error)
         raise Unreachable(f"{host} cannot be reached: {reason}") from error

@@ -22,7 +22,7 @@ from accounting.factors.providers.base import (
     number,
     whole_hours,
 )
-from accounting.factors.providers.client import Client
+from accounting.factors.providers.client import Client, Refused
 from accounting.factors.providers.mix import OTHER, STORAGE, FuelFactors, fuel_of, intensity_of_mix, series_of
 from accounting.factors.providers.safe_xml import child, children, local_name, parse_xml, text
 
@@ -175,4 +175,10 @@ class Entsoe:
             "periodStart": f"{ask.start:%Y%m%d%H%M}",
             "periodEnd": f"{ask.end:%Y%m%d%H%M}",
         }
-        return parse(client.get(URL, query=query, headers={"Accept": "application/xml"}), ask, self.factors)
+        try:
+            body = client.get(URL, query=query, headers={"Accept": "application/xml"})
+        except Refused as refused:
+            if refused.status != 400:
+                raise
+            body = refused.body  # it says there why not, and "no matching data" is one of the reasons
+        return parse(body, ask, self.factors)

@@ -268,6 +268,11 @@ class TestSitePage:
         assert b"Select a valid choice" in self.save(admin, cloud="aws:atlantis-1").content
         assert not SiteTerms.objects.exists()
 
+    def test_refuses_a_region_in_another_country_than_the_zone(self, admin: Client) -> None:
+        page = self.save(admin, grid_zone="FR", cloud="aws:us-east-1")
+        assert "us-east-1 draws from US-VA, and the zone is stated as FR" in page.content.decode()
+        assert not SiteTerms.objects.exists()
+
     def test_says_which_step_the_intensity_came_from_and_when_it_is_stale(self, admin: Client) -> None:
         site = a_site("paris", grid_zone="FR")
         assert "yearly zone" in admin.get(reverse("site", args=[site.pk])).content.decode()

@@ -48,6 +48,11 @@ class TestClient:
         with pytest.raises(Refused, match=r"^x\.org/a answered 400: bad facet$"):
             client(transport).get("https://x.org/a", query={"api_key": "s3cret"})
 
+    def test_shows_no_key_that_an_answer_repeats(self) -> None:
+        transport = Scripted({"https://": Response(400, b"bad request: api_key=0123456789abcdef")})
+        with pytest.raises(Refused, match=r"api_key=…$"):
+            client(transport).get("https://x.org/a", query={"api_key": "0123456789abcdef"})
+
     def test_asks_nobody_without_encryption(self) -> None:
         with pytest.raises(ValueError, match="https only"):
             client(Scripted({})).get("http://x.org/a")

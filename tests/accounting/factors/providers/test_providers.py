@@ -103,6 +103,10 @@ class TestEntsoe:
     def test_takes_no_matching_data_for_no_hours(self) -> None:
         assert entsoe.parse(recorded("entsoe_nothing.xml"), ask(FRANCE), CATALOG) == []
 
+    def test_takes_it_so_too_where_it_comes_as_a_bad_request(self) -> None:
+        transport = Scripted({"/api": Response(400, recorded("entsoe_nothing.xml"))})
+        assert PROVIDERS["entsoe"].fetch(ask(FRANCE), key="k", client=client(transport)) == []
+
     def test_repeats_other_reasons(self) -> None:
         body = recorded("entsoe_nothing.xml").replace(b"999", b"401").replace(b"No matching data", b"Unauthorized")
         with pytest.raises(WrongSchema, match="reason 401: Unauthorized"):

@@ -1,6 +1,7 @@
 """`manage.py estimate --input FILE|- [--json]`: what runs come to, from a file and without a server.
 
-Exit status: 0 every run was answered, 1 some were refused (they say why in their place), 2 the input cannot be read.
+Exit status: 0 the document was answered (a refused run says why in its place, and standard error counts them), 1 some
+were refused and `--strict` was given, 2 the input cannot be read.
 """
 
 import json
@@ -28,8 +29,9 @@ class Command(BaseCommand):
             "--input", required=True, metavar="FILE", help='{"runs": [...]} as JSON; - is standard input'
         )
         parser.add_argument("--json", action="store_true", help="answer as POST /api/v1/estimates does")
+        parser.add_argument("--strict", action="store_true", help="end with 1 where a run was refused")
 
-    def handle(self, *, input: str, json: bool, **options: Any) -> None:
+    def handle(self, *, input: str, json: bool, strict: bool, **options: Any) -> None:
         name = "standard input" if input == "-" else input
         try:
             runs = read_document(_read(input))
@@ -40,7 +42,10 @@ class Command(BaseCommand):
         answered = answer(catalog(), runs, currency=settings.GREENAI["currency"])
         self.stdout.write(_as_json(answered) if json else text_of(answered))
         if refused := refused_count(answered):
-            raise CommandError(f"{refused} of {len(runs)} runs refused", returncode=SOME_REFUSED)
+            words = f"{refused} of {len(runs)} runs refused: their `error` says why"
+            if strict:
+                raise CommandError(words, returncode=SOME_REFUSED)
+            self.stderr.write(words)
 
 
 def _read(name: str) -> bytes:

@@ -32,9 +32,10 @@ class TestCommand:
         (answered,) = json.loads(ended.stdout)["runs"]
         assert {name: answered[name]["mid"] for name in ESTIMATED} == pytest.approx(ESTIMATED)
 
-    def test_ends_with_1_where_a_run_is_refused_and_still_answers_the_others(self, run) -> None:
-        ended = run("--input", "-", given=json.dumps({"runs": [{"id": "seed", **SEED}, {"pue": 0.5}]}))
-        assert ended.returncode == 1 and "1 of 2 runs refused" in ended.stderr
+    @pytest.mark.parametrize(("strict", "code"), [((), 0), (("--strict",), 1)])
+    def test_says_that_a_run_is_refused_and_answers_the_others(self, run, strict: tuple[str, ...], code: int) -> None:
+        ended = run("--input", "-", *strict, given=json.dumps({"runs": [{"id": "seed", **SEED}, {"pue": 0.5}]}))
+        assert ended.returncode == code and "1 of 2 runs refused" in ended.stderr
         assert "Run 1: seed" in ended.stdout and "Facility energy" in ended.stdout and "30.0 kWh" in ended.stdout
         assert "refused (out_of_range): pue: 0.5" in ended.stdout
 

@@ -129,7 +129,7 @@ def residual_mix(catalog: Catalog, zone: str, year: int | None = None) -> Factor
     if len(found) == 1:
         return replace(main, id=f"{main.id}@subregion-of:{zone}")
     value = Range(min(f.value.low for f in found), main.value.mid, max(f.value.high for f in found))
-    return replace(main, id=f"{main.id}@subregion-of:{zone}", value=value, status=Status.DEFAULT)
+    return replace(main, id=f"{main.id}@unknown-subregion:{zone}", value=value, status=Status.DEFAULT)
 
 
 def pue(catalog: Catalog) -> Factor:

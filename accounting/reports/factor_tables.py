@@ -29,13 +29,15 @@ def words_of(quantity: str) -> str:
     return QUANTITY_WORDS.get(quantity, quantity.replace("_", " "))
 
 
-def search(rows: Iterable[Row], *, text: str = "", quantity: str = "") -> list[Row]:
-    """Rows of the quantity that hold every word of the text somewhere; all of them where neither is asked for."""
+def search(rows: Iterable[Row], *, text: str = "", quantity: str = "", year: int | None = None) -> list[Row]:
+    """Rows of the quantity and year that hold every word of the text somewhere; all where nothing is asked for."""
     words = text.casefold().split()
     return [
         row
         for row in rows
-        if (not quantity or row.quantity == quantity) and (not words or _holds(_text_of(row), words))
+        if (not quantity or row.quantity == quantity)
+        and (year is None or row.factor.year == year)
+        and (not words or _holds(_text_of(row), words))
     ]
 
 

@@ -70,7 +70,7 @@ class TestCloudRegions:
         assert lookup.cloud_pue(CATALOG, virginia).value.mid == 1.14
         assert lookup.cloud_wue(CATALOG, virginia).value.mid == 0.14
         assert lookup.cloud_pue(CATALOG, frankfurt).id == "pue:cloud:aws:emea:2023@cloud:aws:eu-central-1"
-        assert lookup.cloud_wue(CATALOG, frankfurt).id == "wue:cloud:aws:2023@cloud:aws:eu-central-1"
+        assert lookup.cloud_wue(CATALOG, frankfurt).id == "wue:cloud:aws:2024@cloud:aws:eu-central-1"
 
     def test_carbon_free_share_is_known_for_one_provider_and_not_guessed_for_others(self) -> None:
         cfe = lookup.cloud_cfe(CATALOG, lookup.cloud_region("gcp", "europe-north2"))

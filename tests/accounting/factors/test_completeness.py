@@ -84,7 +84,7 @@ class TestDevices:
         match = match_accelerator(name)
         assert match is not None
         tdp = lookup.accelerator_tdp(CATALOG, name)
-        assert tdp is not None and 10 < tdp.value.low <= tdp.value.mid <= tdp.value.high
+        assert tdp is not None and 5 < tdp.value.low <= tdp.value.mid <= tdp.value.high
         assert name.startswith("Apple") or lookup.accelerator_memory(CATALOG, name) is not None
 
     def test_are_sixty_accelerators_and_four_thousand_cpus(self) -> None:

@@ -18,7 +18,7 @@ QUANTITY_WORDS = {
     "embodied": "Making the device",
     "embodied_component": "Making a part",
     "embodied_server": "Making a server",
-    "residual_mix": "Residual mix: power without a certificate",
+    "residual_mix": "Residual mix (market-based)",
     "cooling_pue": "Facility overhead (PUE) by way of cooling",
     "cooling_wue": "On-site water by way of cooling",
     "die_mm2": "Compute silicon of an accelerator",

@@ -84,6 +84,10 @@ class TestFactorCsv:
             )
             assert float(line["low"]) <= float(line["value"]) <= float(line["high"])
 
+    def test_a_countrys_code_finds_the_country_alone(self, member: Client) -> None:
+        lines = found(member, q="de", of="residual_mix")
+        assert [line["id"] for line in lines] == [f"residual:DE:{year}" for year in (2025, 2024, 2023)]
+
     def test_shows_one_year_where_it_is_asked_and_every_year_else(self, member: Client) -> None:
         asked = {"q": "France intensity", "of": "grid_intensity"}
         every, one = found(member, **asked), found(member, **asked, year="2021")
@@ -99,6 +103,7 @@ class TestFactorCsv:
             ("H100-SXM power", "tdp:nvidia-h100-sxm:2025"),
             ("epyc 7742", "tdp:cpu:amd_epyc_7742"),
             ("france water", "ewif:FR:macknick2023"),
+            ("germany residual 2024", "residual:DE:2024"),
         ],
     )
     def test_finds_rows_by_all_words_wherever_they_stand(self, member: Client, text: str, factor_id: str) -> None:

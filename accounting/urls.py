@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, jobs, members, signin, teams, tokens
+from accounting.views import factors, figures, fleet, grid, jobs, members, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -31,6 +31,13 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
     path("factors/", factors.factor_list, name="factors"),
+    path("grid/", grid.grid_page, name="grid"),
+    path("grid/heatmap.json", grid.heatmap_json, name="grid-heatmap"),
+    path("grid/feeds/new", grid.feed_new, name="grid-feed-new"),
+    path("grid/feeds/<int:feed_id>/switch", grid.feed_switch, name="grid-feed-switch"),
+    path("grid/feeds/<int:feed_id>/remove", grid.feed_remove, name="grid-feed-remove"),
+    path("grid/import", grid.import_file, name="grid-import"),
+    path("grid/import/confirm", grid.import_confirm, name="grid-import-confirm"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

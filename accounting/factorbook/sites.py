@@ -12,17 +12,19 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounting.factorbook import catalog
-from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of
+from accounting.factorbook.grid_hours import hourly_factors
+from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of, zone_of
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.methods.facility import Held, pue_of_cooling, time_mean
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.methods.water import wue_of_litres
-from accounting.models import FacilitySample, Site
+from accounting.models import FacilitySample, Site, SiteTerms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+TELEMETRY = "telemetry"
 MOST_PUE = 10.0  # as telemetry may state it
 LEAST_SHARE = 1e-9  # of an hour; less is a rounding
 Value = TypeVar("Value")
@@ -44,13 +46,17 @@ def site_factors(
     site_hours: Iterable[tuple[int | None, datetime]],
     *,
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
+    stale_for: timedelta | None = None,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
 
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Two queries, and one more for each run of hours that are far apart.
+    energy. Three queries, and one more for each run of hours that are far apart.
+
+    `stale_for` is for live figures only, never for the ledger: where the zone's hour is not known yet, its newest value
+    of at most so long before stands in, as DEFAULT and under an id that ends in `@stale`.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)
@@ -58,11 +64,15 @@ def site_factors(
         hours[site_id].append(hour)
     book, currency = catalog(), settings.GREENAI["currency"]
     terms, slugs = terms_of(hours), dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
+    stated_at = {(site_id, hour): terms_at(terms[site_id], hour) for site_id in hours for hour in hours[site_id]}
+    zones = {place: (zone_of(of), emission_basis(of)) for place, of in stated_at.items()}
+    hourly = hourly_factors(book, {(*zones[place], place[1]) for place in zones}, stale_for=stale_for)
     known: dict[tuple[int | None, datetime], SiteFactors] = {}
     for site_id, of_site in hours.items():
         readings = _readings(site_id, of_site)
         for hour in of_site:
-            stated = declared(book, terms_at(terms[site_id], hour), currency=currency)
+            told = hourly.get((*zones[site_id, hour], hour))
+            stated = declared(book, stated_at[site_id, hour], currency=currency, hourly=told, year=hour.year)
             known[site_id, hour] = over(
                 book,
                 stated,
@@ -71,8 +81,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    nowhere = declared(book, None, currency=currency)
-    return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
+    placeless = [hour for site_id, hour in wanted if site_id is None]
+    nowhere = {year: declared(book, None, currency=currency, year=year) for year in {hour.year for hour in placeless}}
+    return known | {(None, hour): nowhere[hour.year] for hour in placeless}
 
 
 def over(
@@ -97,7 +108,21 @@ def over(
         ewif_l_per_kwh=stated.ewif_l_per_kwh,
         intensity_g_per_kwh=_told(book, f"{slug}:grid_intensity", intensity, stated.intensity_g_per_kwh, start_us),
         price_per_kwh=stated.price_per_kwh,
+        intensity_step=_step(intensity, stated.intensity_step, start_us),
     )
+
+
+def emission_basis(terms: SiteTerms | None) -> str:
+    """Which hourly intensities count at a site: as it says itself, else as the settings say."""
+    return (terms.emission_basis if terms else "") or str(settings.GREENAI["emission_basis"])
+
+
+def _step(intensity: list[tuple[int, float]], fallback: str, start_us: int) -> str:
+    """Telemetry, the step of what stands in for it, or both where it held for a part of the hour."""
+    held_us, _ = _held_mean(intensity, start_us, start_us + US_PER_HOUR)
+    if not held_us:
+        return fallback
+    return TELEMETRY if held_us >= US_PER_HOUR else f"{TELEMETRY} + {fallback}"
 
 
 def _pue(

@@ -1,11 +1,13 @@
 """What holds at a site in an hour by its own terms, over the packaged catalogue."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from accounting.factorbook.grid_hours import HourlyFactor
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
+from accounting.factors.places import CloudRegion, find_cloud_region
 from accounting.methods.records import Figure, Range, Status
 from accounting.models import SiteTerms
 
@@ -19,6 +21,7 @@ class SiteFactors:
     ewif_l_per_kwh: Figure  # off-site water per kWh of facility energy
     intensity_g_per_kwh: Figure  # location-based, per kWh of facility energy
     price_per_kwh: Figure  # per kWh of facility energy
+    intensity_step: str = ""  # where the intensity was found: telemetry, or a lookup.Step
 
 
 def terms_of(site_ids: Iterable[int]) -> dict[int, list[SiteTerms]]:
@@ -35,24 +38,70 @@ def terms_at(terms: Sequence[SiteTerms], hour: datetime) -> SiteTerms | None:
     return next((t for t in reversed(terms) if t.valid_from <= hour), None)
 
 
-def declared(catalog: Catalog, terms: SiteTerms | None, *, currency: str) -> SiteFactors:
-    """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world."""
-    zone = terms.grid_zone if terms else ""
-    pue, wue, price = lookup.pue(catalog).figure, lookup.wue(catalog).figure, lookup.price(catalog, currency).figure
+def region_of(terms: SiteTerms | None) -> CloudRegion | None:
+    """The cloud region a site says it is; None too for one that the packaged table no longer has."""
+    return find_cloud_region(terms.cloud_provider, terms.cloud_region) if terms and terms.cloud_region else None
+
+
+def zone_of(terms: SiteTerms | None) -> str:
+    """The grid a site draws from: as stated, else its cloud region's. Empty: nobody has said."""
+    region = region_of(terms)
+    return (terms.grid_zone if terms else "") or (region.zone if region else "")
+
+
+def declared(
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    *,
+    currency: str,
+    hourly: HourlyFactor | None = None,
+    year: int | None = None,
+) -> SiteFactors:
+    """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world.
+
+    `hourly`: what a provider told of the site's zone in the hour, where one did. `year`: of the hour, whose own
+    grid intensity it takes; the newest where it is not said.
+    """
+    zone, region = zone_of(terms), region_of(terms)
+    pue = (lookup.cloud_pue(catalog, region) if region else lookup.pue(catalog)).figure
+    wue = (lookup.cloud_wue(catalog, region) if region else lookup.wue(catalog)).figure
+    price = lookup.price_in(catalog, zone, currency).figure
     if terms and terms.pue is not None:
         pue = at_least_one(_stated(catalog, terms, "pue", terms.pue, "1"))
     if terms and terms.wue_l_per_kwh is not None:
         wue = _stated(catalog, terms, "wue", terms.wue_l_per_kwh, "L/kWh")
     if terms and terms.electricity_price_per_kwh is not None:
         price = _stated(catalog, terms, "price", terms.electricity_price_per_kwh, f"{currency}/kWh")
-    ewif, intensity = lookup.ewif(catalog, zone).figure, lookup.grid_intensity(catalog, zone).figure
-    return SiteFactors(pue, wue, ewif, intensity, price)
+    intensity, step = _intensity(catalog, terms, region, hourly, year)
+    return SiteFactors(pue, wue, lookup.ewif(catalog, zone).figure, intensity, price, intensity_step=step)
+
+
+def _intensity(
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    region: CloudRegion | None,
+    hourly: HourlyFactor | None,
+    year: int | None,
+) -> tuple[Figure, str]:
+    """The figure and the step that found it."""
+    found = lookup.intensity(
+        catalog,
+        zone=terms.grid_zone if terms else "",
+        provider=region.provider if region else "",
+        region=region.name if region else "",
+        hourly=hourly.factor if hourly else None,
+        year=year,
+    )
+    figure = found.factor.figure
+    if hourly:
+        figure = replace(figure, factor_ids=(hourly.factor.id, hourly.tolerance_id))
+    return figure, found.step.value
 
 
 def at_least_one(pue: Figure) -> Figure:
     """A building cannot draw less than its machines: a tolerance must not take PUE below 1."""
     r = pue.range
-    return Figure(Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)), pue.unit, pue.status, pue.factor_ids)
+    return replace(pue, range=Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)))
 
 
 def _stated(catalog: Catalog, terms: SiteTerms, quantity: str, value: float, unit: str) -> Figure:

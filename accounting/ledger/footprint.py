@@ -15,17 +15,18 @@ from accounting.methods.units import J_PER_KWH
 from accounting.methods.water import offsite_l, onsite_l
 from accounting.models import Device
 
-METHOD = "2026.2"  # goes up whenever the same inputs would give other figures
+METHOD = "2026.3"  # goes up whenever the same inputs would give other figures
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """The quantities of accounting.models.ledger.QUANTITIES, by name, with what moved them."""
 
-    figures: dict[str, Figure]
-    measured_kwh: float
+    figures: dict[str, Figure]  # a quantity that is not known is not in it
+    parts: dict[str, float]  # of accounting.models.ledger.PARTS, those that do not come from the readings alone
     status: Status
     factor_ids: list[str]
+    intensity_step: str = ""
 
 
 def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h: Figure, book: Catalog) -> Footprint:
@@ -39,16 +40,18 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
         "embodied_g": embodied_g(rate_g_per_h, held_s=row.held_s),
         "water_onsite_l": onsite_l(it, factors.wue_l_per_kwh),
         "water_offsite_l": offsite_l(facility, factors.ewif_l_per_kwh),
-        "cost": electricity_cost(facility, factors.price_per_kwh),
     }
+    if priced := factors.price_per_kwh is not None:
+        figures["cost"] = electricity_cost(facility, factors.price_per_kwh)
     moved = [figures["embodied_g"]] if row.held_s > 0 else []
     if row.device_energy_j.high > 0:
         moved += [figure for name, figure in figures.items() if name != "embodied_g"]
     return Footprint(
         figures=figures,
-        measured_kwh=row.measured_j / J_PER_KWH,
+        parts={"measured_kwh": row.measured_j / J_PER_KWH, "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid},
         status=Status.worst(f.status for f in moved),
         factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        intensity_step=factors.intensity_step,
     )
 
 

@@ -111,14 +111,17 @@ def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: dat
         site_id=owner.site_id,
         covered_s=row.covered_s,
         missing_s=row.missing_s,
-        measured_kwh=footprint.measured_kwh,
         energy_status=row.status,
         status=footprint.status,
         factor_ids=footprint.factor_ids,
+        intensity_step=footprint.intensity_step,
         method=METHOD,
         rebuilt_at=now,
+        **footprint.parts,
     )
     for name in QUANTITIES:
+        if name not in footprint.figures:
+            continue  # not known: nought beside the part that says so
         figure = footprint.figures[name].range
         setattr(entry, f"{name}_low", figure.low)
         setattr(entry, name, figure.mid)

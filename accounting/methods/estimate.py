@@ -5,6 +5,7 @@ The numbers of each model are arguments: they are factors, with their sources in
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from accounting.methods.facility import KWH, ItEnergy
@@ -36,7 +37,7 @@ def cpu_curve_w(tdp_w: Figure, load: float, *, curve: Curve) -> Figure:
     after = next(i for i, at in enumerate(loads) if i and at >= load)
     (load_a, share_a), (load_b, share_b) = curve[after - 1], curve[after]
     share = share_a + (share_b - share_a) * (load - load_a) / (load_b - load_a)
-    return _modelled(Figure(tdp_w.range.scaled(share), "W", tdp_w.status, tdp_w.factor_ids))
+    return _modelled(tdp_w.scaled(share))
 
 
 def cpu_log_w(load: float, *, a: float, b: float, c: float, d: float) -> float:
@@ -70,7 +71,7 @@ def memory_w(capacity_gb: float, w_per_gb: Figure) -> Figure:
     """
     if not capacity_gb >= 0:
         raise ValueError(f"{capacity_gb} GB of memory: give the installed capacity")
-    return _modelled(Figure(w_per_gb.range.scaled(capacity_gb), "W", w_per_gb.status, w_per_gb.factor_ids))
+    return _modelled(w_per_gb.scaled(capacity_gb, "W"))
 
 
 def node_from_tdp_w(tdp_w: Figure, draw_ratio: Figure, *, utilization: float, idle_share: Figure) -> Figure:
@@ -92,8 +93,7 @@ def node_from_gpu_energy(gpu_kwh: Figure, node_ratio: Figure) -> ItEnergy:
 
 def energy_of(power_w: Figure, device_hours: Figure) -> ItEnergy:
     """IT energy = mean watts of a device x hours of all devices / 1000."""
-    kwh = power_w.times(device_hours, KWH)
-    return ItEnergy(Figure(kwh.range.scaled(1.0 / W_PER_KW), KWH, kwh.status, kwh.factor_ids))
+    return ItEnergy(power_w.times(device_hours, KWH).scaled(1.0 / W_PER_KW))
 
 
 def _straight(load: float, idle_share: Figure) -> Figure:
@@ -116,4 +116,5 @@ def _check_load(load: float) -> None:
 
 def _modelled(figure: Figure) -> Figure:
     """A model's result is never MEASURED, whatever went in."""
-    return Figure(figure.range, figure.unit, Status.worst((figure.status, Status.MODELLED)), figure.factor_ids)
+    status = Status.worst((figure.status, Status.MODELLED))
+    return replace(figure, status=status)

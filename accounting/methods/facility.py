@@ -1,8 +1,7 @@
 """From the devices to the wall of the building. The boundary is part of the type: PUE cannot be applied twice."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import J_PER_KWH
@@ -45,10 +44,8 @@ def it_power_w(devices: Sequence[ItEnergy], *, over_s: float) -> Figure:
     """
     if over_s <= 0:
         raise ValueError(f"energy over {over_s} s has no mean power: leave an hour without readings out")
-    ranges = [device.kwh.range for device in devices]
-    total = Range(*(math.fsum(getattr(r, end) for r in ranges) for end in ("low", "mid", "high")))
-    ids = tuple(sorted({i for device in devices for i in device.kwh.factor_ids}))
-    return Figure(total.scaled(J_PER_KWH / over_s), "W", Status.worst(d.kwh.status for d in devices), ids)
+    first, *rest = (device.kwh for device in devices)
+    return first.plus(*rest).scaled(J_PER_KWH / over_s, "W")
 
 
 def pue_of_cooling(cooling_power_w: Figure, it_power_w: Figure) -> Figure | None:
@@ -56,12 +53,9 @@ def pue_of_cooling(cooling_power_w: Figure, it_power_w: Figure) -> Figure | None
 
     A lower bound of the true one: losses of supply and lighting are not in it.
     """
-    cooling, it = cooling_power_w.range, it_power_w.range
-    if it.low <= 0:
+    if it_power_w.range.low <= 0:
         return None
-    pue = Range(1 + cooling.low / it.high, 1 + cooling.mid / it.mid, 1 + cooling.high / it.low)
-    ids = tuple(sorted({*cooling_power_w.factor_ids, *it_power_w.factor_ids}))
-    return Figure(pue, "1", Status.worst((cooling_power_w.status, it_power_w.status)), ids)
+    return Figure(Range.exact(1.0), "1", Status.MEASURED).plus(cooling_power_w.over(it_power_w, "1"))
 
 
 def time_mean(parts: Sequence[Held], unit: str) -> Figure:
@@ -72,16 +66,6 @@ def time_mean(parts: Sequence[Held], unit: str) -> Figure:
     """
     if abs(sum(p.share for p in parts) - 1.0) > 1e-9:
         raise ValueError(f"shares {[p.share for p in parts]} do not add up to 1: fill the rest with a fallback")
-    if len(parts) == 1:
-        return parts[0].figure
-    ranges = [(p.figure.range, p.share) for p in parts]
-    return Figure(
-        Range(
-            sum(r.low * share for r, share in ranges),
-            sum(r.mid * share for r, share in ranges),
-            sum(r.high * share for r, share in ranges),
-        ),
-        unit,
-        Status.worst(p.figure.status for p in parts),
-        tuple(sorted({i for p in parts for i in p.figure.factor_ids})),
-    )
+    first, *rest = (p.figure if len(parts) == 1 else p.figure.scaled(p.share) for p in parts)
+    mean = first.plus(*rest) if rest else first
+    return replace(mean, unit=unit)

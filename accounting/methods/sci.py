@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from accounting.methods.operational import Basis, Operational
-from accounting.methods.records import Figure, Range, Status
+from accounting.methods.records import Figure
 
 
 class MarketInstrumentRefused(ValueError):
@@ -40,15 +40,4 @@ def sci_g_per_unit(operational: Operational, embodied_g: Figure, unit: Functiona
             f"{operational.basis}-based carbon in a Software Carbon Intensity: ISO/IEC 21031 allows no market "
             "instrument, give the location-based figure"
         )
-    running, making = operational.g, embodied_g
-    grams = Range(
-        running.range.low + making.range.low,
-        running.range.mid + making.range.mid,
-        running.range.high + making.range.high,
-    )
-    return Figure(
-        grams.scaled(1.0 / unit.count),
-        f"g/{unit.name}",
-        Status.worst((running.status, making.status)),
-        tuple(sorted({*running.factor_ids, *making.factor_ids})),
-    )
+    return operational.g.plus(embodied_g).scaled(1.0 / unit.count, f"g/{unit.name}")

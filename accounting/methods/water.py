@@ -1,9 +1,8 @@
 """Water: what cooling evaporates on site, and what the power plants use. Kept apart, never summed with scarcity."""
 
 from accounting.methods.facility import FacilityEnergy, ItEnergy
-from accounting.methods.records import Figure, Range, Status
-
-W_PER_KW = 1000.0
+from accounting.methods.records import Figure
+from accounting.methods.units import W_PER_KW
 
 
 def onsite_l(energy: ItEnergy, wue_l_per_kwh: Figure) -> Figure:
@@ -13,12 +12,9 @@ def onsite_l(energy: ItEnergy, wue_l_per_kwh: Figure) -> Figure:
 
 def wue_of_litres(onsite_l_per_h: Figure, it_power_w: Figure) -> Figure | None:
     """WUE = litres per hour / kilowatts of IT power; None where nothing is known to draw power."""
-    litres, watts = onsite_l_per_h.range, it_power_w.range
-    if watts.low <= 0:
+    if it_power_w.range.low <= 0:
         return None
-    per_w = Range(litres.low / watts.high, litres.mid / watts.mid, litres.high / watts.low)
-    ids = tuple(sorted({*onsite_l_per_h.factor_ids, *it_power_w.factor_ids}))
-    return Figure(per_w.scaled(W_PER_KW), "L/kWh", Status.worst((onsite_l_per_h.status, it_power_w.status)), ids)
+    return onsite_l_per_h.scaled(W_PER_KW).over(it_power_w, "L/kWh")
 
 
 def offsite_l(energy: FacilityEnergy, ewif_l_per_kwh: Figure) -> Figure:

@@ -1,6 +1,7 @@
 """The accounting tables. Fields, constraints, QuerySet filters and properties of their own row; nothing else."""
 
 from accounting.models.access import ApiToken, AuditEntry, Invitation, Membership, OneTimeLogin, User
+from accounting.models.factors import GridFeed, GridHour
 from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
 from accounting.models.ledger import (
     DeviceDay,
@@ -22,7 +23,7 @@ from accounting.models.telemetry import (
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
-    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
-    "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
+    "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark", "LedgerHour",
+    "Membership", "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
     "TeamHour", "User",
 ]  # fmt: skip

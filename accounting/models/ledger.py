@@ -20,10 +20,20 @@ QUANTITIES = (
     "it_energy_kwh",  # the devices' own draw
     "facility_energy_kwh",  # at the wall of the building: IT energy x PUE
     "co2e_location_g",  # operational, location-based: facility energy x grid intensity
+    "co2e_market_g",  # operational, market-based, of the part of the energy (`market_kwh`) for which it is known
     "embodied_g",  # share of making the hardware
     "water_onsite_l",  # IT energy x WUE
     "water_offsite_l",  # facility energy x EWIF
-    "cost",  # facility energy x price, in the ledger's currency
+    "cost",  # in the ledger's currency: electricity, rental and carbon price, as far as they are known
+)
+PARTS = (  # what stands beside the quantities, without a range of its own
+    "covered_s",
+    "missing_s",
+    "measured_kwh",  # IT energy that a meter saw
+    "market_kwh",  # facility energy that `co2e_market_g` speaks of
+    "unpriced_kwh",  # facility energy whose price nobody knows: not in `cost`
+    "rental_cost",  # the part of `cost` that is paid for the hour of a device
+    "carbon_cost",  # the part of `cost` that is a price on the carbon itself
 )
 
 
@@ -131,6 +141,9 @@ class Quantities(models.Model):
     co2e_location_g_low = models.FloatField(default=0.0)
     co2e_location_g = models.FloatField(default=0.0)
     co2e_location_g_high = models.FloatField(default=0.0)
+    co2e_market_g_low = models.FloatField(default=0.0)
+    co2e_market_g = models.FloatField(default=0.0)
+    co2e_market_g_high = models.FloatField(default=0.0)
     embodied_g_low = models.FloatField(default=0.0)
     embodied_g = models.FloatField(default=0.0)
     embodied_g_high = models.FloatField(default=0.0)
@@ -146,6 +159,10 @@ class Quantities(models.Model):
     covered_s = models.FloatField(default=0.0)
     missing_s = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0, help_text="IT energy that a meter saw: the measured share")
+    market_kwh = models.FloatField(default=0.0, help_text="Facility energy that the market-based figure speaks of")
+    unpriced_kwh = models.FloatField(default=0.0, help_text="Facility energy whose price nobody knows: not in the cost")
+    rental_cost = models.FloatField(default=0.0, help_text="Part of the cost that is paid for the device's hour")
+    carbon_cost = models.FloatField(default=0.0, help_text="Part of the cost that is a price on the carbon")
 
     class Meta:
         abstract = True
@@ -163,6 +180,9 @@ class LedgerHour(Quantities):
     energy_status = models.CharField(max_length=10)
     status = models.CharField(max_length=10, help_text="The least well known input of any quantity on the row")
     factor_ids = models.JSONField(default=list)
+    intensity_step = models.CharField(
+        max_length=40, blank=True, default="", help_text="Where its grid intensity was found: telemetry, hourly zone, …"
+    )
     method = models.CharField(max_length=40, help_text="Version of the methods that made it")
     rebuilt_at = models.DateTimeField()
 
@@ -182,6 +202,7 @@ class TeamHour(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("hour", "team")),)
@@ -195,6 +216,7 @@ class TeamDay(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "team")),)
@@ -207,6 +229,7 @@ class DeviceDay(Quantities):
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
     team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "device")),)

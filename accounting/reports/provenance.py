@@ -1,6 +1,7 @@
 """Where the numbers behind a figure come from, in words."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ QUANTITY_WORDS = {
     "accelerator_fp16": "Dense 16-bit speed of an accelerator",
     "cpu_tdp": "Power of a CPU (TDP)",
     "price_zone": "Electricity price of a place",
+    "fuel_intensity": "Emissions of a fuel's electricity",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
@@ -63,7 +65,30 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
     rows = {row.factor.id: row for row in catalog()}
     if any(factor_id.startswith("tdp:cpu:") for factor_id in wanted):
         rows |= {row.factor.id: row for row in cpu_rows().values()}
-    return [_line(factor_id, rows) for factor_id in sorted(wanted)]
+    hourly = {factor_id for factor_id in wanted if factor_id.startswith("grid:")}
+    return [*_hourly_lines(hourly), *(_line(factor_id, rows) for factor_id in sorted(wanted - hourly))]
+
+
+def _hourly_lines(factor_ids: Iterable[str]) -> list[FactorLine]:
+    """One line for all hours of a series: `grid:<provider>:<zone>:<hour>[@mark…]`, thousands of them in a long job."""
+    series: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for factor_id in factor_ids:
+        _, provider, zone, rest = factor_id.split(":", 3)
+        hour, _, marks = rest.partition("@")
+        series[provider, zone, marks].append(hour)
+    return [_hourly_line(*key, sorted(hours)) for key, hours in sorted(series.items())]
+
+
+def _hourly_line(provider: str, zone: str, marks: str, hours: list[str]) -> FactorLine:
+    first, last = hours[0], hours[-1]
+    span = first if first == last else f"{first} to {last}, {len(hours)} hours"
+    source = f"{provider}, hour by hour" + (f" ({marks.replace('@', ', ')})" if marks else "")
+    status = Status.DEFAULT if "stale" in marks else Status.MODELLED
+    mark = f"@{marks}" if marks else ""
+    line_id = (
+        f"grid:{provider}:{zone}:{first}{mark}" if first == last else f"grid:{provider}:{zone}:{first}…{last}{mark}"
+    )
+    return FactorLine(line_id, QUANTITY_WORDS["grid_intensity"], f"{zone} {span}", None, source, "", status)
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:

@@ -3,7 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
 
 from accounting.factorbook.sites import site_factors
 from accounting.methods.facility import ItEnergy, it_power_w
@@ -32,6 +34,16 @@ class CarbonRate:
     ewif_l_per_kwh: Rate
     wue_l_per_kwh: Rate
     price_per_kwh: Rate
+    intensity_step: str = ""  # where the intensity was found: telemetry, hourly zone, yearly zone, …
+
+    @property
+    def stale_hour(self) -> datetime | None:
+        """The earlier hour whose value stands in for this one; None where none does."""
+        stale = [i for i in self.intensity_g_per_kwh.factor_ids if i.startswith("grid:") and i.endswith("@stale")]
+        if not stale:
+            return None
+        written = stale[0].split(":", 3)[3].partition("@")[0]
+        return datetime.strptime(written, "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
 
     def as_json(self) -> dict[str, object]:
         """For a JSON column: every rate as a mapping."""
@@ -45,10 +57,15 @@ def carbon_rate(site: Site | None, *, now: datetime) -> CarbonRate:
 
 
 def carbon_rates(site_ids: Iterable[int | None], *, now: datetime) -> dict[int | None, CarbonRate]:
-    """The same for several sites: three queries and one more a site."""
+    """The same for several sites: five queries and one more a site.
+
+    Where the running hour of a zone is not known yet, its newest value stands in for some hours, and says stale.
+    """
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
-    found = site_factors(places, it_power_w=_it_power_w(places))
+    found = site_factors(
+        places, it_power_w=_it_power_w(places), stale_for=timedelta(hours=settings.GREENAI["grid_stale_h"])
+    )
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),
@@ -56,6 +73,7 @@ def carbon_rates(site_ids: Iterable[int | None], *, now: datetime) -> dict[int |
             ewif_l_per_kwh=_rate(factors.ewif_l_per_kwh),
             wue_l_per_kwh=_rate(factors.wue_l_per_kwh),
             price_per_kwh=_rate(factors.price_per_kwh),
+            intensity_step=factors.intensity_step,
         )
         for (site_id, _), factors in found.items()
     }

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from accounting.methods.records import Range, Status
 
+_ROUNDING = 1e-9  # of a sum against another sum of the same rows
+
 
 class Sees(Protocol):
     """Whose figures may be shown; `accounting.access` decides and hands it down."""
@@ -27,6 +29,7 @@ class Totals:
     it_energy_kwh: Range
     facility_energy_kwh: Range
     co2e_location_g: Range
+    co2e_market_g: Range  # of `market_kwh` only: `market_g` is it where all the energy is spoken for
     embodied_g: Range
     water_onsite_l: Range
     water_offsite_l: Range
@@ -34,12 +37,37 @@ class Totals:
     covered_s: float
     missing_s: float
     measured_kwh: float
+    market_kwh: float
+    unpriced_kwh: float
+    rental_cost: float
+    carbon_cost: float
     status: Status | None
 
     @property
     def co2e_g(self) -> Range:
         """Operational (location-based) and embodied together."""
         return plus(self.co2e_location_g, self.embodied_g)
+
+    @property
+    def market_coverage(self) -> float | None:
+        """Part of the facility energy that the market-based figure speaks of, 0..1; None without energy."""
+        return _share(self.market_kwh, self.facility_energy_kwh.mid)
+
+    @property
+    def market_g(self) -> Range | None:
+        """Market-based operational CO2e; None where any of the energy has no known factor: unknown is not nought."""
+        return self.co2e_market_g if (self.market_coverage or 0.0) > 1 - _ROUNDING else None
+
+    @property
+    def known_cost(self) -> Range | None:
+        """The cost; None where there is energy and no price at all is known."""
+        nothing_known = self.cost.high == 0.0 and self.unpriced_kwh > 0.0
+        return None if nothing_known else self.cost
+
+    @property
+    def unpriced_share(self) -> float | None:
+        """Part of the facility energy whose price nobody knows, 0..1; None without energy."""
+        return _share(self.unpriced_kwh, self.facility_energy_kwh.mid)
 
     @property
     def water_l(self) -> Range:
@@ -53,13 +81,17 @@ class Totals:
     @property
     def measured_share(self) -> float | None:
         """Part of the IT energy that a meter saw, 0..1; None without energy."""
-        return min(self.measured_kwh / self.it_energy_kwh.mid, 1.0) if self.it_energy_kwh.mid else None
+        return _share(self.measured_kwh, self.it_energy_kwh.mid)
 
     @property
     def coverage(self) -> float | None:
         """Part of the time that samples back, 0..1; None where no samples were due."""
         due_s = self.covered_s + self.missing_s
         return self.covered_s / due_s if due_s else None
+
+
+def _share(part: float, whole: float) -> float | None:
+    return min(part / whole, 1.0) if whole else None
 
 
 def plus(one: Range, other: Range) -> Range:

@@ -8,21 +8,22 @@ from accounting.ledger.rebuild import rebuild_dirty
 from accounting.models import DeviceDay, LedgerHour, TeamDay, TeamHour
 from tests.accounting.ledger.rows import EIGHT, NOON, a_device, a_site, post, tell
 
+# Independent sources combine in quadrature of their logarithms: sqrt(ln(10/9)^2 + ln(3/2.88)^2) = 0.11299 downwards.
 WORKED = {
     # 10 kW for one hour. A node's own sensor is off by 10 % at most: 9 to 11 kWh.
     "it_energy_kwh": (9.0, 10.0, 11.0),
-    # x 3.0, told by two meters of 2 % each: 9 x 2.88, 10 x 3.0, 11 x 3.12
-    "facility_energy_kwh": (25.92, 30.0, 34.32),
-    # x 50 g/kWh, told within 10 %: 25.92 x 45, 30 x 50, 34.32 x 55
-    "co2e_location_g": (1166.4, 1500.0, 1887.6),
+    # x 3.0, told by two meters, 4 %: 30 x exp(-0.11299); up sqrt(ln(1.1)^2 + ln(1.04)^2) = 0.10307: 30 x exp(0.10307)
+    "facility_energy_kwh": (26.79472451, 30.0, 33.25688785),
+    # x 50 g/kWh, told within 10 %: down sqrt(0.11299^2 + ln(10/9)^2) = 0.15449, up 0.14038
+    "co2e_location_g": (1285.274132, 1500.0, 1726.065131),
     # 1000 kg (stated, 30 %) over 35040 h: 700, 1000 and 1300 kg x 1000 / 35040 for one hour
     "embodied_g": (19.97716895, 28.53881279, 37.10045662),
-    # IT energy x 0.5 L/kWh (stated, 50 %), without PUE: 9 x 0.25, 10 x 0.5, 11 x 0.75
-    "water_onsite_l": (2.25, 5.0, 8.25),
-    # facility energy x Ireland's 1.476 L/kWh (30 %): 25.92 x 1.033, 30 x 1.476, 34.32 x 1.919
-    "water_offsite_l": (26.77536, 44.28, 65.86008),
-    # facility energy x 0.25: 25.92 x 0.25, 30 x 0.25, 34.32 x 0.25
-    "cost": (6.48, 7.5, 8.58),
+    # IT energy x 0.5 L/kWh (stated, 50 %), without PUE: down sqrt(ln(10/9)^2 + ln(2)^2) = 0.70111, up 0.41652
+    "water_onsite_l": (2.48017444, 5.0, 7.583345035),
+    # facility energy x Ireland's 1.476 L/kWh (1.033 to 1.919): down sqrt(0.11299^2 + 0.35686^2), up 0.28199
+    "water_offsite_l": (30.45358761, 44.28, 58.70423299),
+    # facility energy x 0.25, a price without a range
+    "cost": (6.698681126, 7.5, 8.314221961),
 }
 
 

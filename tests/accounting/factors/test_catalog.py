@@ -151,6 +151,10 @@ class TestYears:
         factor = lookup.grid_intensity(CATALOG, "US-CA", 2020)
         assert factor.id == "intensity:US-CA:2016@for-year:2020" and factor.status is Status.MODELLED
 
+    def test_a_year_after_the_newest_takes_the_newest_as_it_is(self) -> None:
+        assert lookup.grid_intensity(CATALOG, "FR", 2026) == lookup.grid_intensity(CATALOG, "FR")
+        assert lookup.grid_intensity(CATALOG, "US-CA", 2026).id == "intensity:US-CA:2023"
+
     def test_a_later_year_that_stands_in_is_a_default(self) -> None:
         factor = lookup.grid_intensity(CATALOG, "CN-GD", 2015)
         assert factor.id == "intensity:CN-GD:2023@for-year:2015" and factor.status is Status.DEFAULT

@@ -35,10 +35,10 @@ PUE = figure(1.2, 1.5, 2.0, "1", Status.MODELLED, "pue:x")
 
 
 class TestFacilityEnergy:
-    def test_multiplies_low_by_low_and_high_by_high(self) -> None:
-        # 9.5 x 1.2 = 11.4; 10 x 1.5 = 15; 10.5 x 2 = 21
+    def test_combines_the_two_independent_ranges_in_quadrature(self) -> None:
+        # 10 x 1.5 = 15; down sqrt(ln(10/9.5)^2 + ln(1.5/1.2)^2) = 0.22898, up sqrt(ln(1.05)^2 + ln(2/1.5)^2) = 0.29179
         got = facility_energy(IT, PUE).kwh
-        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((11.4, 15, 21))
+        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((11.93037, 15, 20.08233))
         assert got.status is Status.MODELLED and got.factor_ids == ("pue:x", "tolerance:gpu/measured")
 
     @given(ranges, ranges, ranges)
@@ -54,11 +54,12 @@ class TestFacilityEnergy:
 
 class TestPueOfCooling:
     def test_is_one_and_the_cooling_over_the_machines(self) -> None:
-        # 1 + 19.6/11 = 2.782, 1 + 20/10 = 3, 1 + 20.4/9 = 3.267: little cooling over many machines is the low end
+        # 1 + 20/10 = 3. With the cooling at its ends: 2.96 and 3.04; with the machines at theirs: 2.8182 and 3.2222.
+        # low 3 x exp(-hypot(ln(3/2.96), ln(3/2.8182))) = 2.8143, high 3 x exp(hypot(ln(3.04/3), ln(3.2222/3))) = 3.2261
         watts = figure(9e3, 10e3, 11e3, "W", Status.MODELLED, "a")
         got = pue_of_cooling(figure(19.6e3, 20e3, 20.4e3, "W", Status.MEASURED, "b"), watts)
         assert got is not None and (got.status, got.factor_ids) == (Status.MODELLED, ("a", "b"))
-        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((1 + 19.6 / 11, 3.0, 1 + 20.4 / 9))
+        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((2.814336, 3.0, 3.226147))
 
     def test_is_unknown_where_nothing_draws_power(self) -> None:
         assert pue_of_cooling(figure(1, 1, 1, "W"), figure(0, 5, 9, "W")) is None
@@ -77,10 +78,10 @@ class TestItPower:
 
 class TestWueOfLitres:
     def test_is_litres_an_hour_over_kilowatts(self) -> None:
-        # 40 L/h over 10 kW = 4 L/kWh; low 38 over 11 kW, high 42 over 9 kW
+        # 40 L/h over 10 kW = 4 L/kWh; down sqrt(ln(40/38)^2 + ln(11/10)^2) = 0.10823, up sqrt(ln(1.05)^2 + ln(10/9)^2)
         got = wue_of_litres(figure(38, 40, 42, "L/h"), figure(9e3, 10e3, 11e3, "W"))
         assert got is not None
-        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((38 / 11, 4.0, 42 / 9))
+        assert (got.range.low, got.range.mid, got.range.high) == pytest.approx((3.589663, 4.0, 4.492473))
 
     def test_is_unknown_where_nothing_draws_power(self) -> None:
         assert wue_of_litres(figure(1, 1, 1, "L/h"), figure(0, 0, 0, "W")) is None
@@ -123,10 +124,10 @@ class TestEmbodied:
         rate = embodied_rate_g_per_h(figure(1000, 1000, 1000, "kg"), figure(35040, 35040, 35040, "h"))
         assert embodied_g(rate, held_s=3600).range.mid == pytest.approx(28.5388, abs=1e-4)
 
-    def test_takes_the_long_life_for_the_low_rate(self) -> None:
-        # low 100 kg over 50 000 h = 2 g/h; high 300 kg over 20 000 h = 15 g/h
-        rate = embodied_rate_g_per_h(figure(100, 200, 300, "kg"), figure(20_000, 40_000, 50_000, "h"))
-        assert rate.range == Range(2.0, 5.0, 15.0)
+    def test_a_long_life_makes_the_rate_small(self) -> None:
+        # 200 kg over 40 000 h = 5 g/h; down sqrt(ln(2)^2 + ln(5/4)^2) = 0.72814, up sqrt(ln(1.5)^2 + ln(2)^2) = 0.80303
+        rate = embodied_rate_g_per_h(figure(100, 200, 300, "kg"), figure(20_000, 40_000, 50_000, "h")).range
+        assert (rate.low, rate.mid, rate.high) == pytest.approx((2.413934, 5.0, 11.161457))
 
     def test_refuses_a_lifetime_of_nothing(self) -> None:
         with pytest.raises(ValueError, match=r"lifetime of 0\.0 h"):

@@ -45,8 +45,8 @@ class UnknownCloudRegion(LookupError):
 def grid_intensity(catalog: Catalog, zone: str, year: int | None = None) -> Factor:
     """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country, its continent, the world.
 
-    The newest known; of a year where one is asked. A year between or before the known ones says `@for-year:…` in
-    the id; one after the newest takes the newest, whose own year stands in its id.
+    The newest known; of a year where one is asked. For a year between or before the known ones the nearest stands in
+    and says `@for-year:…` in the id; one after the newest takes the newest, whose own year stands in its id.
     """
     return _by_zone(catalog, "grid_intensity", zone, year).factor
 

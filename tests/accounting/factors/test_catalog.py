@@ -127,9 +127,7 @@ class TestCatalog:
             Catalog(rows)
 
     @pytest.mark.parametrize(("year", "answer"), [(None, 2023), (2030, 2023), (2022, 2021), (2021, 2021), (1990, 2019)])
-    def test_answers_with_the_year_else_the_newest_before_it_else_the_oldest(
-        self, year: int | None, answer: int
-    ) -> None:
+    def test_answers_with_the_year_else_the_nearest_the_earlier_of_two(self, year: int | None, answer: int) -> None:
         book = Catalog([_row("b", 2021), _row("c", 2023), _row("a", 2019)])
         assert book.get("pue", "default", year).year == answer
         assert book.years("pue", "default") == [2019, 2021, 2023]
@@ -147,9 +145,10 @@ class TestYears:
         assert (outages.id, outages.value.mid) == ("intensity:FR:2022", 78.54)
         assert (newest.id, newest.value.mid) == ("intensity:FR:2025", 41.44)
 
-    def test_a_year_that_is_not_known_takes_the_newest_before_it_and_says_so(self) -> None:
-        factor = lookup.grid_intensity(CATALOG, "US-CA", 2020)
-        assert factor.id == "intensity:US-CA:2016@for-year:2020" and factor.status is Status.MODELLED
+    def test_a_year_that_is_not_known_takes_the_nearest_and_says_so(self) -> None:
+        early, late = (lookup.grid_intensity(CATALOG, "US-CA", year) for year in (2018, 2022))
+        assert early.id == "intensity:US-CA:2016@for-year:2018" and early.status is Status.MODELLED
+        assert late.id == "intensity:US-CA:2023@for-year:2022" and late.status is Status.DEFAULT
 
     def test_a_year_after_the_newest_takes_the_newest_as_it_is(self) -> None:
         assert lookup.grid_intensity(CATALOG, "FR", 2026) == lookup.grid_intensity(CATALOG, "FR")

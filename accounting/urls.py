@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, grid, jobs, members, signin, teams, tokens
+from accounting.views import estimates, factors, figures, fleet, grid, jobs, members, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -30,6 +30,7 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/edit", fleet.device_edit, name="device-edit"),
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
+    path("estimates/new", estimates.estimate_new, name="estimate-new"),
     path("factors/", factors.factor_list, name="factors"),
     path("grid/", grid.grid_page, name="grid"),
     path("grid/heatmap.json", grid.heatmap_json, name="grid-heatmap"),

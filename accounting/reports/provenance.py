@@ -35,6 +35,7 @@ QUANTITY_WORDS = {
     "accelerator_fp16": "Dense 16-bit speed of an accelerator",
     "cpu_tdp": "Power of a CPU (TDP)",
     "price_zone": "Electricity price of a place",
+    "power_model": "Load model",
     "fuel_intensity": "Emissions of a fuel's electricity",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }

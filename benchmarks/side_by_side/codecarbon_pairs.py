@@ -165,13 +165,13 @@ def places() -> list[Pair]:
 def models() -> list[Pair]:
     half, steps = (lambda _: 50.0), (lambda t: 100.0 if t <= 900 else 25.0 if t <= 2700 else 75.0)
     linear = [
-        cpu_linear_w(known(100.0, "W"), load, idle_share=power_models.CPU_IDLE_SHARE.figure)
+        cpu_linear_w(known(100.0, "W"), load, idle_share=power_models.number(CATALOG, "cpu_idle_share").figure)
         for load in (0.5, 1.0, 0.25, 0.75)
     ]
-    curve = cpu_curve_w(known(100.0, "W"), 0.5, curve=power_models.TEADS_CURVE)
+    curve = cpu_curve_w(known(100.0, "W"), 0.5, curve=power_models.teads_curve(CATALOG))
     over = [(linear[1], 0.25), (linear[2], 0.5), (linear[3], 0.25)]
     wh = Range(*(sum(getattr(w.range, end) * h for w, h in over) for end in ("low", "mid", "high")))
-    memory = memory_w(1024.0, power_models.MEMORY_W_PER_GB.figure)
+    memory = memory_w(1024.0, power_models.number(CATALOG, "memory_w_per_gb").figure)
     return [
         pair(
             "CPU of 100 W TDP at half load, machine mode",

@@ -82,9 +82,14 @@ def check(agree: list[Pair]) -> None:
         raise SystemExit(f"they disagree where the formula is the same: {[p.line for p in apart]}")
 
 
+def teads_curve() -> list[tuple[float, Figure]]:
+    """The points alone, since theirs have no range."""
+    return [(at, known(share.range.mid, "1")) for at, share in power_models.teads_curve(load_packaged())]
+
+
 def ours(seconds: float, load_percent: float, requests: float) -> dict[str, float]:
     """The same step by our methods."""
-    watts = cpu_curve_w(known(TDP_W, "W"), load_percent / 100.0, curve=power_models.TEADS_CURVE)
+    watts = cpu_curve_w(known(TDP_W, "W"), load_percent / 100.0, curve=teads_curve())
     it = energy_of(watts, known(seconds / S_PER_HOUR, "h"))
     running = co2e_location_g(facility_energy(it, known(1.0, "1")), known(INTENSITY, "g/kWh"))
     making = made_g(SERVER_KG, seconds)
@@ -130,8 +135,8 @@ def manifest() -> dict[str, Any]:
         return step("Multiply", **{"input-parameters": list(of), "output-parameter": out})
 
     curve = {
-        "x": [100 * at for at, _ in power_models.TEADS_CURVE],
-        "y": [share for _, share in power_models.TEADS_CURVE],
+        "x": [100 * at for at, _ in teads_curve()],
+        "y": [share.range.mid for _, share in teads_curve()],
     }
     names = {"input-parameter": "cpu/utilization", "output-parameter": "cpu/share-of-tdp"}
     summed = {"input-parameters": ["carbon-operational", "embodied-carbon"], "output-parameter": "carbon"}

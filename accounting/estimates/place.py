@@ -86,8 +86,8 @@ def intensity(catalog: Catalog, run: Run, place: Place, warnings: list[str]) -> 
     if run.intensity_g_per_kwh is not None:
         return given(run.intensity_g_per_kwh, "g/kWh", "intensity_g_per_kwh")
     region = place.region
-    cloud = {"provider": region.provider, "region": region.name} if region else {}
-    found = lookup.intensity(catalog, zone=place.zone, **cloud)
+    provider, name = (region.provider, region.name) if region else ("", "")
+    found = lookup.intensity(catalog, zone=place.zone, provider=provider, region=name, year=run.year)
     if run.year is not None and found.factor.year != run.year:
         warnings.append(
             f"year: no intensity of {run.year} is known for this place: that of {found.factor.year} is used"
@@ -100,9 +100,10 @@ def market_intensity(catalog: Catalog, run: Run, place: Place) -> Sourced | None
     """The supplier's, else the residual mix of the place or its country. Never the grid's mean."""
     if run.market_intensity_g_per_kwh is not None:
         return given(run.market_intensity_g_per_kwh, "g/kWh", "market_intensity_g_per_kwh")
-    zone = place.grid_zone
-    mix = catalog.find("residual_mix", zone) or catalog.find("residual_mix", zone.partition("-")[0])
-    return Sourced(mix.figure, "residual mix of the catalogue") if mix else None
+    mix = lookup.residual_mix(catalog, place.grid_zone, run.year)
+    if mix is None:
+        return None
+    return Sourced(mix.figure, f"residual mix{f' of {mix.year}' if mix.year else ''} of the catalogue")
 
 
 def price(catalog: Catalog, run: Run, place: Place, currency: str, warnings: list[str]) -> Sourced | None:

@@ -72,7 +72,7 @@ def site_factors(
         readings = _readings(site_id, of_site)
         for hour in of_site:
             told = hourly.get((*zones[site_id, hour], hour))
-            stated = declared(book, stated_at[site_id, hour], currency=currency, hourly=told)
+            stated = declared(book, stated_at[site_id, hour], currency=currency, hourly=told, year=hour.year)
             known[site_id, hour] = over(
                 book,
                 stated,
@@ -81,8 +81,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    nowhere = declared(book, None, currency=currency)
-    return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
+    placeless = [hour for site_id, hour in wanted if site_id is None]
+    nowhere = {year: declared(book, None, currency=currency, year=year) for year in {hour.year for hour in placeless}}
+    return known | {(None, hour): nowhere[hour.year] for hour in placeless}
 
 
 def over(

@@ -50,11 +50,17 @@ def zone_of(terms: SiteTerms | None) -> str:
 
 
 def declared(
-    catalog: Catalog, terms: SiteTerms | None, *, currency: str, hourly: HourlyFactor | None = None
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    *,
+    currency: str,
+    hourly: HourlyFactor | None = None,
+    year: int | None = None,
 ) -> SiteFactors:
     """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world.
 
-    `hourly`: what a provider told of the site's zone in the hour, where one did.
+    `hourly`: what a provider told of the site's zone in the hour, where one did. `year`: of the hour, whose own
+    grid intensity it takes; the newest where it is not said.
     """
     zone, region = zone_of(terms), region_of(terms)
     pue = (lookup.cloud_pue(catalog, region) if region else lookup.pue(catalog)).figure
@@ -66,12 +72,16 @@ def declared(
         wue = _stated(catalog, terms, "wue", terms.wue_l_per_kwh, "L/kWh")
     if terms and terms.electricity_price_per_kwh is not None:
         price = _stated(catalog, terms, "price", terms.electricity_price_per_kwh, f"{currency}/kWh")
-    intensity, step = _intensity(catalog, terms, region, hourly)
+    intensity, step = _intensity(catalog, terms, region, hourly, year)
     return SiteFactors(pue, wue, lookup.ewif(catalog, zone).figure, intensity, price, intensity_step=step)
 
 
 def _intensity(
-    catalog: Catalog, terms: SiteTerms | None, region: CloudRegion | None, hourly: HourlyFactor | None
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    region: CloudRegion | None,
+    hourly: HourlyFactor | None,
+    year: int | None,
 ) -> tuple[Figure, str]:
     """The figure and the step that found it."""
     found = lookup.intensity(
@@ -80,6 +90,7 @@ def _intensity(
         provider=region.provider if region else "",
         region=region.name if region else "",
         hourly=hourly.factor if hourly else None,
+        year=year,
     )
     figure = found.factor.figure
     if hourly:

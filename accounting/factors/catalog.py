@@ -2,6 +2,7 @@
 
 import csv
 import tomllib
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -23,40 +24,54 @@ class Row:
     quantity: str  # grid_intensity, ewif, wue, pue, price, embodied, lifetime, tolerance
     key: str  # what it is of: a zone, a device kind or model, a currency
     page: str  # where in the source
-    valid_from: date
+    valid_from: date  # its year tells one row of a quantity and key from another
     valid_to: date | None  # exclusive; None: still the newest
     note: str
 
 
 class Catalog:
-    """Rows by quantity and key. `accounting.factors.lookup` knows what to ask it, and what to fall back to."""
+    """Rows by quantity, key and year. `accounting.factors.lookup` knows what to ask it, and what to fall back to."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        """Raises FactorDataError when two rows share an id, or a quantity and key."""
-        self._rows: dict[tuple[str, str], Row] = {}
+        """Raises FactorDataError when two rows share an id, or a quantity, a key and a year."""
+        self._rows: dict[tuple[str, str], list[Row]] = {}
         ids: set[str] = set()
         for row in rows:
-            if row.factor.id in ids or (row.quantity, row.key) in self._rows:
+            years = self._rows.setdefault((row.quantity, row.key), [])
+            if row.factor.id in ids or any(other.valid_from.year == row.valid_from.year for other in years):
                 raise FactorDataError(f"{row.factor.id} ({row.quantity}, {row.key}) stands twice: remove one row")
             ids.add(row.factor.id)
-            self._rows[row.quantity, row.key] = row
+            insort(years, row, key=lambda other: other.valid_from)
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows.values())
+        """The newest year of each quantity and key first, in the order of the tables."""
+        return (row for years in self._rows.values() for row in reversed(years))
 
-    def find(self, quantity: str, key: str) -> Factor | None:
-        row = self._rows.get((quantity, key))
-        return row.factor if row else None
+    def find(self, quantity: str, key: str, year: int | None = None) -> Factor | None:
+        """The year's factor, else that of the nearest year, the earlier of two; the newest where no year is asked.
 
-    def get(self, quantity: str, key: str) -> Factor:
+        The factor's own `year` says which one answered.
+        """
+        years = self._rows.get((quantity, key))
+        if not years:
+            return None
+        if year is None:
+            return years[-1].factor
+        return min(years, key=lambda row: abs(row.valid_from.year - year)).factor
+
+    def get(self, quantity: str, key: str, year: int | None = None) -> Factor:
         """Raises FactorDataError when there is no such row."""
-        if (factor := self.find(quantity, key)) is None:
+        if (factor := self.find(quantity, key, year)) is None:
             raise FactorDataError(f"no factor {quantity} for {key!r}: add a row to accounting/factors/data")
         return factor
 
     def keys(self, quantity: str) -> list[str]:
         """Everything the quantity is known for, for example the grid zones, in the order of the table."""
         return [key for known, key in self._rows if known == quantity]
+
+    def years(self, quantity: str, key: str) -> list[int]:
+        """The years that the quantity is known for, oldest first."""
+        return [row.valid_from.year for row in self._rows.get((quantity, key), ())]
 
 
 def load_packaged() -> Catalog:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from accounting.factors.accelerators import match_accelerator
 from accounting.factors.catalog import Catalog
 from accounting.factors.cpus import find_cpu
-from accounting.factors.places import CloudRegion, continent_of, find_cloud_region
+from accounting.factors.places import CloudRegion, continent_of, find_cloud_region, subregions_of
 from accounting.methods.records import Factor, Range, Status
 from accounting.methods.units import BYTES_PER_GIB
 
@@ -42,13 +42,23 @@ class UnknownCloudRegion(LookupError):
     """The provider has no region of that name, as far as the packaged table knows."""
 
 
-def grid_intensity(catalog: Catalog, zone: str) -> Factor:
-    """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country, its continent, the world."""
-    return _by_zone(catalog, "grid_intensity", zone).factor
+def grid_intensity(catalog: Catalog, zone: str, year: int | None = None) -> Factor:
+    """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country, its continent, the world.
+
+    The newest known; of a year where one is asked. For a year between or before the known ones the nearest stands in
+    and says `@for-year:…` in the id; one after the newest takes the newest, whose own year stands in its id.
+    """
+    return _by_zone(catalog, "grid_intensity", zone, year).factor
 
 
 def intensity(
-    catalog: Catalog, *, zone: str = "", provider: str = "", region: str = "", hourly: Factor | None = None
+    catalog: Catalog,
+    *,
+    zone: str = "",
+    provider: str = "",
+    region: str = "",
+    hourly: Factor | None = None,
+    year: int | None = None,
 ) -> Found:
     """The nearest known intensity: hourly, the zone's year, the cloud region's, then ever larger places around it.
 
@@ -56,19 +66,20 @@ def intensity(
         zone: a grid zone, subdivision or country; it goes before the cloud region where it is known exactly.
         provider, region: a cloud region, for example `aws` and `us-east-1`.
         hourly: what a provider of hourly series told of the zone and hour, where one did.
+        year: of the electricity; the newest known year where it is not asked.
 
     Raises:
         UnknownCloudRegion: a region is named that the table does not have, and no zone.
     """
     if hourly is not None:
         return Found(hourly, Step.HOURLY_ZONE)
-    asked = _by_zone(catalog, "grid_intensity", zone) if zone.strip() else None
+    asked = _by_zone(catalog, "grid_intensity", zone, year) if zone.strip() else None
     if asked and (asked.step is Step.YEARLY_ZONE or not region):
         return asked
     if not region:
-        return _by_zone(catalog, "grid_intensity", "")
+        return _by_zone(catalog, "grid_intensity", "", year)
     try:
-        return _cloud_intensity(catalog, cloud_region(provider, region))
+        return _cloud_intensity(catalog, cloud_region(provider, region), year)
     except UnknownCloudRegion:
         if asked:
             return asked
@@ -92,14 +103,33 @@ def cloud_wue(catalog: Catalog, region: CloudRegion) -> Factor:
     return _of_cloud(catalog, "cloud_wue", region) or wue(catalog)
 
 
-def cloud_cfe(catalog: Catalog, region: CloudRegion) -> Factor | None:
+def cloud_cfe(catalog: Catalog, region: CloudRegion, year: int | None = None) -> Factor | None:
     """Share of carbon-free energy matched by the hour, market-based; None where the provider publishes none."""
-    return catalog.find("cloud_cfe", region.key)
+    return _find(catalog, "cloud_cfe", region.key, year)
 
 
-def ewif(catalog: Catalog, zone: str) -> Factor:
+def ewif(catalog: Catalog, zone: str, year: int | None = None) -> Factor:
     """Water that a zone's power plants consume per kWh, by the same steps."""
-    return _by_zone(catalog, "ewif", zone).factor
+    return _by_zone(catalog, "ewif", zone, year).factor
+
+
+def residual_mix(catalog: Catalog, zone: str, year: int | None = None) -> Factor | None:
+    """Grams per kWh of what is left when all certificates are taken out: for power that no contract covers.
+
+    The zone's own, for a US state that of its grid subregion, else the country's. None where nobody publishes one:
+    the grid's mean never stands in for it.
+    """
+    zone = zone.strip().upper()
+    subregions = subregions_of(zone)
+    if not subregions:
+        known = _around(catalog, "residual_mix", zone, year)
+        return known.factor if known else None
+    found = [factor for key in subregions if (factor := _find(catalog, "residual_mix", key, year))]
+    main = found[0]
+    if len(found) == 1:
+        return replace(main, id=f"{main.id}@subregion-of:{zone}")
+    value = Range(min(f.value.low for f in found), main.value.mid, max(f.value.high for f in found))
+    return replace(main, id=f"{main.id}@unknown-subregion:{zone}", value=value, status=Status.DEFAULT)
 
 
 def pue(catalog: Catalog) -> Factor:
@@ -135,7 +165,8 @@ def embodied(catalog: Catalog, *, kind: str, model: str, memory_bytes: int | Non
         return replace(per_gib, value=per_gib.value.scaled(memory_bytes / BYTES_PER_GIB), unit="kg")
     card = _CARDS.search(model) if kind == "gpu" else None
     known = catalog.find("embodied", f"{kind}/{card.group().lower()}") if card else None
-    return known or catalog.find("embodied", kind) or catalog.get("embodied", "other")
+    whole = catalog.find("embodied", kind) or catalog.find("embodied_component", kind)
+    return known or whole or catalog.get("embodied", "other")
 
 
 def accelerator_tdp(catalog: Catalog, model: str) -> Factor | None:
@@ -161,6 +192,11 @@ def accelerator_fp16(catalog: Catalog, model: str) -> Factor | None:
     return _of_accelerator(catalog, "accelerator_fp16", model)
 
 
+def accelerator_die(catalog: Catalog, model: str) -> Factor | None:
+    """Square millimetres of compute silicon on one accelerator, by the same rule; fewer are known."""
+    return _of_accelerator(catalog, "die_mm2", model)
+
+
 def cpu_tdp(model: str) -> Factor | None:
     """Watts of one CPU socket by its name; None where the name is not known."""
     row = find_cpu(model)
@@ -184,10 +220,10 @@ def tolerance(catalog: Catalog, key: str) -> Factor:
     return catalog.get("tolerance", key)
 
 
-def _cloud_intensity(catalog: Catalog, region: CloudRegion) -> Found:
-    if published := catalog.find("cloud_grid_intensity", region.key):
+def _cloud_intensity(catalog: Catalog, region: CloudRegion, year: int | None) -> Found:
+    if published := _find(catalog, "cloud_grid_intensity", region.key, year):
         return Found(published, Step.CLOUD_REGION)
-    around = _by_zone(catalog, "grid_intensity", region.zone)
+    around = _by_zone(catalog, "grid_intensity", region.zone, year)
     exact = Step.SUBDIVISION if "-" in region.zone else Step.COUNTRY
     step = exact if around.step is Step.YEARLY_ZONE else around.step
     return Found(replace(around.factor, id=f"{around.factor.id}@cloud:{region.key}"), step)
@@ -210,26 +246,37 @@ def _of_accelerator(catalog: Catalog, quantity: str, model: str) -> Factor | Non
     return replace(known, id=f"{known.id}@unknown-variant:{match.alias}", value=value, status=Status.DEFAULT)
 
 
-def _by_zone(catalog: Catalog, quantity: str, zone: str) -> Found:
+def _by_zone(catalog: Catalog, quantity: str, zone: str, year: int | None = None) -> Found:
     zone = zone.strip().upper()
-    if known := _around(catalog, quantity, zone):
+    if known := _around(catalog, quantity, zone, year):
         return known
     continent = continent_of(zone)
-    if continent and (mean := catalog.find(f"continent_{quantity}", continent)):
+    if continent and (mean := _find(catalog, f"continent_{quantity}", continent, year)):
         return Found(replace(mean, id=f"{mean.id}@unknown-part:{zone}"), Step.CONTINENT)
-    return Found(catalog.get(quantity, WORLD), Step.WORLD)
+    return Found(_find(catalog, quantity, WORLD, year) or catalog.get(quantity, WORLD), Step.WORLD)
 
 
-def _around(catalog: Catalog, quantity: str, zone: str) -> Found | None:
+def _around(catalog: Catalog, quantity: str, zone: str, year: int | None = None) -> Found | None:
     """The zone itself, else the smallest place around it down to its country."""
-    if known := catalog.find(quantity, zone):
+    if known := _find(catalog, quantity, zone, year):
         return Found(known, Step.YEARLY_ZONE)
     parts = zone.split("-")
     for length in range(len(parts) - 1, 0, -1):
-        if around := catalog.find(quantity, "-".join(parts[:length])):
+        if around := _find(catalog, quantity, "-".join(parts[:length]), year):
             step = Step.SUBDIVISION if length > 1 else Step.COUNTRY
             return Found(_of_unknown_part(catalog, around, zone), step)
     return None
+
+
+def _find(catalog: Catalog, quantity: str, key: str, year: int | None) -> Factor | None:
+    """Another year's factor says so, but for the newest, which is what there is; a later year's is a default."""
+    factor = catalog.find(quantity, key, year)
+    if factor is None or year is None or factor.year is None or factor.year == year:
+        return factor
+    if factor.year < year and factor == catalog.find(quantity, key):
+        return factor
+    status = Status.DEFAULT if factor.year > year else factor.status
+    return replace(factor, id=f"{factor.id}@for-year:{year}", status=status)
 
 
 def _of_unknown_part(catalog: Catalog, around: Factor, zone: str) -> Factor:

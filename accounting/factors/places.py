@@ -1,4 +1,4 @@
-"""Where things are: the grid zone of a cloud region, the continent of a country."""
+"""Where things are: the grid zone of a cloud region, the continent of a country, the subregions of a US state."""
 
 import csv
 import re
@@ -57,6 +57,16 @@ def cloud_regions() -> dict[tuple[str, str], CloudRegion]:
 def continent_of(zone: str) -> str | None:
     """The continent of a zone's country (`europe` for LI or FR-IDF); None for what is no country."""
     return _continents().get(zone.strip().upper().partition("-")[0])
+
+
+def subregions_of(zone: str) -> tuple[str, ...]:
+    """The eGRID subregions of a US state (`US-SRVC`, `US-RFCW` for US-VA), its main one first; () for other zones."""
+    return _subregions().get(zone.strip().upper(), ())
+
+
+@cache
+def _subregions() -> dict[str, tuple[str, ...]]:
+    return {state: tuple(keys.split(";")) for state, keys, _ in _table("egrid_subregions.csv")}
 
 
 @cache

@@ -17,6 +17,12 @@ QUANTITY_WORDS = {
     "pue": "Facility overhead (PUE)",
     "price": "Electricity price",
     "embodied": "Making the device",
+    "embodied_component": "Making a part",
+    "embodied_server": "Making a server",
+    "residual_mix": "Residual mix (market-based)",
+    "cooling_pue": "Facility overhead (PUE) by way of cooling",
+    "cooling_wue": "On-site water by way of cooling",
+    "die_mm2": "Compute silicon of an accelerator",
     "lifetime": "Service life",
     "tolerance": "Tolerance of a reading",
     "continent_grid_intensity": "Grid intensity of a continent",
@@ -87,12 +93,21 @@ def _hourly_line(provider: str, zone: str, marks: str, hours: list[str]) -> Fact
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, *steps = re.split(r"@(unknown-part|unknown-variant|cloud):", factor_id)
+    packaged, *steps = re.split(
+        r"@(unknown-part|unknown-variant|cloud|for-year|subregion-of|unknown-subregion):", factor_id
+    )
     if row := rows.get(packaged):
         of = " for ".join([row.key, *steps[1::2]])
-        status = Status.DEFAULT if any(step.startswith("unknown") for step in steps[::2]) else row.factor.status
+        stand_in = any(_stands_in(row, *step) for step in zip(steps[::2], steps[1::2], strict=True))
+        status = Status.DEFAULT if stand_in else row.factor.status
         words = QUANTITY_WORDS.get(row.quantity, row.quantity)
         return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
     kind, _, rest = factor_id.partition(":")
     words, status = OWN_WORDS.get(kind, ("Not in the catalogue any more", None))
     return FactorLine(factor_id, words, rest, None, words, "", status)
+
+
+def _stands_in(row: Row, step: str, what: str) -> bool:
+    """Whether the step makes the factor a default: an unknown part, or a year before the factor's own."""
+    later = step == "for-year" and row.factor.year is not None and what.isdigit() and int(what) < row.factor.year
+    return later or step.startswith("unknown")

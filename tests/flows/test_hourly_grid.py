@@ -11,7 +11,7 @@ from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, le
 
 pytestmark = pytest.mark.django_db
 HEAD = "# unit: g/kWh\n# basis: lifecycle\ndatetime,zone,value\n"
-FRANCE_2023 = 56.04  # the yearly zone, in accounting/factors/data/grid_intensity.csv
+FRANCE_2025 = 41.44  # the newest yearly zone, in accounting/factors/data/grid_intensity_years.csv
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class TestImportedSeries:
         # each edge between two hours is a straight line over one minute: 1 kW to 2 kW adds 1000 / 2 W x 60 s to hour 8
         assert energy == pytest.approx([2 * (1.0 + 0.5 / 60), 2 * (2.0 + 0.5 / 60), 2 * 3.0], rel=1e-9)
         assert first.co2e_location_g == pytest.approx(energy[0] * 40)
-        assert second.co2e_location_g == pytest.approx(energy[1] * FRANCE_2023, rel=1e-3)
+        assert second.co2e_location_g == pytest.approx(energy[1] * FRANCE_2025, rel=1e-3)
         assert third.co2e_location_g == pytest.approx(6 * 90)  # 6 kWh x 90 g/kWh = 540 g
         assert [row.intensity_step for row in (first, second, third)] == ["hourly zone", "yearly zone", "hourly zone"]
         assert "grid:csv:FR:2026-03-02T08Z" in first.factor_ids

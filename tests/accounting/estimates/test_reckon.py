@@ -212,6 +212,18 @@ class TestCarbon:
     def test_a_contract_of_nought_is_not_unknown(self) -> None:
         assert ask(it_energy_kwh=1, market_intensity_g_per_kwh=0)["co2e_market_kg"]["mid"] == 0
 
+    def test_a_year_has_its_own_intensity_and_residual_mix(self) -> None:
+        got = ask(it_energy_kwh=10, pue=1, zone="DE", year=2024)
+        assert got["co2e_location_kg"]["factors"] == ["intensity:DE:2024"]
+        # AIB 2024: 724.56 g/kWh x 10 kWh
+        assert got["co2e_market_kg"]["mid"] == pytest.approx(7.2456)
+        assert got["co2e_market_kg"]["factors"] == ["residual:DE:2024"]
+        assert not any(warning.startswith("year:") for warning in got["warnings"])
+
+    def test_a_cloud_region_in_a_us_state_has_the_residual_mix_of_its_grid(self) -> None:
+        got = ask(it_energy_kwh=10, pue=1, cloud_provider="aws", cloud_region="us-west-2")
+        assert got["co2e_market_kg"]["factors"] == ["residual:US-NWPP:2023@subregion-of:US-OR"]
+
     def test_a_residual_mix_stands_for_a_place_that_has_one(self) -> None:
         mix = Factor("residual_mix:XK:2023", Range(400, 500, 600), "g/kWh", Status.MODELLED, "s", licence="facts")
         rows = [*CATALOG, Row(mix, "residual_mix", "XK", "p", next(iter(CATALOG)).valid_from, None, "n")]

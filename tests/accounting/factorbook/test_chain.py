@@ -33,17 +33,35 @@ class TestSteps:
     @pytest.mark.parametrize(
         ("terms", "step", "first_id"),
         [
-            ({"grid_zone": "DE"}, "yearly zone", "intensity:DE:2023"),
+            ({"grid_zone": "DE"}, "yearly zone", "intensity:DE:2025"),
             (GOOGLE, "cloud region", "intensity:cloud:gcp:europe-west1:2024"),
             (AMAZON, "subdivision", "intensity:US-VA:2023@cloud:aws:us-east-1"),
-            ({"grid_zone": "FR-IDF"}, "country", "intensity:FR:2023@unknown-part:FR-IDF"),
+            ({"grid_zone": "FR-IDF"}, "country", "intensity:FR:2025@unknown-part:FR-IDF"),
             ({"grid_zone": "LI"}, "continent", "intensity:continent:europe:2023@unknown-part:LI"),
-            ({}, "world", "intensity:world:2023"),
+            ({}, "world", "intensity:world:2025"),
         ],
     )  # fmt: skip
     def test_fall_from_the_year_of_the_zone_to_the_world(self, terms: dict[str, str], step: str, first_id: str) -> None:
         found = factors(a_site("somewhere", **terms))
         assert (found.intensity_step, found.intensity_g_per_kwh.factor_ids) == (step, (first_id,))
+
+    @pytest.mark.parametrize(
+        ("year", "first_id", "status"),
+        [
+            (2021, "intensity:FR:2021", Status.MODELLED),
+            (2024, "intensity:FR:2024", Status.MODELLED),
+            (2018, "intensity:FR:2019@for-year:2018", Status.DEFAULT),
+        ],
+    )
+    def test_take_the_year_of_the_hour_and_say_so_where_it_is_not_known(
+        self, year: int, first_id: str, status: Status
+    ) -> None:
+        site = a_site("paris", grid_zone="FR", valid_from=EIGHT.replace(year=2017))
+        intensity = factors(site, EIGHT.replace(year=year)).intensity_g_per_kwh
+        assert (intensity.factor_ids, intensity.status) == ((first_id,), status)
+
+    def test_take_the_worlds_year_without_a_site(self) -> None:
+        assert factors(None, EIGHT.replace(year=2022)).intensity_g_per_kwh.factor_ids == ("intensity:world:2022",)
 
     def test_begin_with_telemetry_then_the_hour_of_the_zone(self) -> None:
         site = a_site("paris", grid_zone="FR")

@@ -9,11 +9,16 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
-from accounting.factorbook import catalog
+from accounting.factorbook.choices import region_choices, zone_choices
 from accounting.factorbook.price_files import currency_of
+from accounting.factors.places import cloud_regions
 from accounting.models import ApiToken, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
+STATED = (
+    "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "price_currency", "price_zone", "carbon_price_per_t",
+    "carbon_price_currency", "embodied_allocation",
+)  # fmt: skip
 
 
 class Moment(forms.DateTimeField):
@@ -54,12 +59,21 @@ class SiteTermsForm(forms.ModelForm):
         "Nobody guesses it: without a zone, figures are DEFAULT.",
     )
 
+    cloud = forms.ChoiceField(
+        label="Cloud region",
+        required=False,
+        help_text="Where it is one: its grid, PUE and water stand in for what is not stated here.",
+    )
+    emission_basis = forms.ChoiceField(
+        label="Hourly intensities",
+        required=False,
+        choices=[("", "As the organisation"), ("lifecycle", "Life cycle"), ("direct", "Direct emissions")],
+        help_text="Which of a provider's hours count. The other kind is kept beside them, never mixed in.",
+    )
+
     class Meta:
         model = SiteTerms
-        fields = (
-            "grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "price_currency",
-            "price_zone", "carbon_price_per_t", "carbon_price_currency", "embodied_allocation",
-        )  # fmt: skip
+        fields = ("grid_zone", "valid_from", "cloud", "emission_basis", *STATED)
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
@@ -84,7 +98,10 @@ class SiteTermsForm(forms.ModelForm):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
+        self.fields["grid_zone"].choices = [("", "Not stated"), *zone_choices()]
+        self.fields["cloud"].choices = [("", "None"), *region_choices()]
+        if self.instance.cloud_region:
+            self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"
         self.fields["embodied_allocation"].required = False
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t"):
             self.fields[name].widget.attrs["step"] = "any"
@@ -105,17 +122,16 @@ class SiteTermsForm(forms.ModelForm):
             raise ValidationError(f"{moment:%Y-%m-%d} is more than a year ahead: state terms when they are known")
         return moment
 
-
-def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
-    rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
-    named = {row.key: row.page for row in rows}  # the page names the place
-    groups: dict[str, list[tuple[str, str]]] = {"Countries": []}
-    for key, name in sorted(named.items(), key=lambda zone: zone[1]):
-        country, _, part = key.partition("-")
-        group = f"{named.get(country, country)}, by part" if part else "Countries"
-        groups.setdefault(group, []).append((key, f"{name} ({key})"))
-    return list(groups.items())
+    def clean(self) -> dict[str, Any]:
+        """`cloud` becomes the two columns of the row."""
+        said = super().clean() or {}
+        provider, _, region = said.pop("cloud", "").partition(":")
+        stated, drawn = said.get("grid_zone", ""), cloud_regions()[provider, region].zone if region else ""
+        if stated and drawn and stated.partition("-")[0] != drawn.partition("-")[0]:
+            self.add_error(
+                "cloud", f"{region} draws from {drawn}, and the zone is stated as {stated}: drop one of them"
+            )
+        return said | {"cloud_provider": provider, "cloud_region": region}
 
 
 class TeamForm(forms.ModelForm):

@@ -6,10 +6,12 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from accounting.ledger import rebuild
+from accounting.ledger import gridfeed, rebuild
 
 _REBUILD_FOR_S = 20.0
 _USUAL_LOOK_BACK = timedelta(days=7)
+_FETCH_FOR_S = 20.0
+_CLIENTS = gridfeed.clients(clock=time.monotonic, today=timezone.now)
 
 
 @shared_task(name="accounting.rebuild_dirty_hours")
@@ -25,3 +27,13 @@ def mark_in_service_hours(*, whole_past: bool = False) -> None:
     """Let embodied carbon accrue: mark the open hour, and what is not right in the last week or in all the past."""
     now = timezone.now()
     rebuild.mark_in_service(now=now, since=None if whole_past else now - _USUAL_LOOK_BACK)
+
+
+@shared_task(name="accounting.fetch_grid_hours")
+def fetch_grid_hours() -> None:
+    """Ask the providers of feeds that are due, one after another, for about 20 seconds; the rest waits for the next."""
+    until = time.monotonic() + _FETCH_FOR_S
+    for feed in gridfeed.due(now=timezone.now()):
+        if time.monotonic() > until:
+            break
+        gridfeed.fetch_feed(feed, now=timezone.now(), clients=_CLIENTS)

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, jobs, members, prices, signin, teams, tokens
+from accounting.views import estimates, factors, figures, fleet, grid, jobs, members, prices, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -30,7 +30,15 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/edit", fleet.device_edit, name="device-edit"),
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
+    path("estimates/new", estimates.estimate_new, name="estimate-new"),
     path("factors/", factors.factor_list, name="factors"),
+    path("grid/", grid.grid_page, name="grid"),
+    path("grid/heatmap.json", grid.heatmap_json, name="grid-heatmap"),
+    path("grid/feeds/new", grid.feed_new, name="grid-feed-new"),
+    path("grid/feeds/<int:feed_id>/switch", grid.feed_switch, name="grid-feed-switch"),
+    path("grid/feeds/<int:feed_id>/remove", grid.feed_remove, name="grid-feed-remove"),
+    path("grid/import", grid.import_file, name="grid-import"),
+    path("grid/import/confirm", grid.import_confirm, name="grid-import-confirm"),
     path("prices/", prices.price_page, name="prices"),
     path("prices/import/<str:what>", prices.price_import, name="price-import"),
     path("prices/drop", prices.price_drop, name="price-drop"),

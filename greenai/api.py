@@ -5,13 +5,17 @@ Telemetry is not here: its path is a plain view, for speed (accounting/api/telem
 
 from ninja import NinjaAPI
 
-from accounting.api.control import router as accounting_router
+from accounting.api.estimates import router as estimates_router
+from accounting.api.exports import router as exports_router
+from accounting.api.footprint import router as footprint_router
 from accounting.api.problem import answer_problems
 from optimizer.api.experiments import router as experiments_router
 from optimizer.api.recommendations import router as recommendations_router
 
 api = NinjaAPI(title="GreenAI", version="1", docs_url=None, urls_namespace="api")
 answer_problems(api)
-api.add_router("", accounting_router)
+api.add_router("", footprint_router)
+api.add_router("", exports_router)
+api.add_router("", estimates_router)
 api.add_router("", experiments_router)
 api.add_router("", recommendations_router)

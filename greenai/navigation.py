@@ -54,6 +54,8 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             [
                 ("Factors", "factors"),
                 ("Prices", "prices"),
+                ("Grid", "grid"),
+                ("Estimate", "estimate-new"),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

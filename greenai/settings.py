@@ -195,8 +195,14 @@ GREENAI = {
     "heartbeat_s": env.float("GREENAI_HEARTBEAT_S", 10.0),
     "sweep_s": env.float("GREENAI_SWEEP_S", 15.0),
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
+    "emission_basis": env.str("GREENAI_EMISSION_BASIS", "lifecycle"),  # of hourly intensities that the ledger uses
+    "grid_interval_s": env.float("GREENAI_GRID_INTERVAL_S", 300.0),
+    "grid_backfill_days": env.int("GREENAI_GRID_BACKFILL_DAYS", 10),  # how far back a new feed asks
+    "grid_stale_h": env.float("GREENAI_GRID_STALE_H", 6.0),  # how long live figures may show an earlier hour's value
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
 }
+if GREENAI["emission_basis"] not in ("lifecycle", "direct"):
+    raise ImproperlyConfigured(f"GREENAI_EMISSION_BASIS is {GREENAI['emission_basis']!r}: write lifecycle or direct")
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:
@@ -208,6 +214,7 @@ CELERY_BEAT_SCHEDULE = {
     "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
     "in-service": _every(60.0, "accounting.mark_in_service_hours"),
     "in-service-since-ever": {**_every(86_400.0, "accounting.mark_in_service_hours"), "kwargs": {"whole_past": True}},
+    "grid": _every(GREENAI["grid_interval_s"], "accounting.fetch_grid_hours"),
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }
 

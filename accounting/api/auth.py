@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from accounting.access import authenticate
+from accounting.access import Visibility, authenticate, visible_to
 from accounting.api.problem import Problem
-from accounting.models import ApiToken
+from accounting.models import ApiToken, User
 
 
 class TeamToken(HttpBearer):
@@ -27,5 +27,22 @@ class TeamToken(HttpBearer):
         raise TypeError("__call__ does it all")
 
 
+class Reader(TeamToken):
+    """The same with the scope read, or the session of someone who is signed in. For addresses that change nothing."""
+
+    def __call__(self, request: HttpRequest) -> ApiToken | User:
+        user = request.user
+        if "Authorization" not in request.headers and user.is_authenticated:
+            return user
+        return super().__call__(request)
+
+
+def visibility_of(request: HttpRequest) -> Visibility:
+    """What whoever was let in by READER may see."""
+    reader: ApiToken | User = request.auth  # type: ignore[attr-defined]
+    return Visibility.of_token(reader) if isinstance(reader, ApiToken) else visible_to(reader)
+
+
+READER = Reader(ApiToken.Scope.READ)
 READ = TeamToken(ApiToken.Scope.READ)
 ADMIN = TeamToken(ApiToken.Scope.ADMIN)

@@ -74,8 +74,10 @@ def load_prices(hours: Mapping[int, Sequence[datetime]], terms: Mapping[int, Seq
     return PriceBook(series, tariffs, load_exchange(told, all_hours))
 
 
-def price_of(book: PriceBook, catalog: Catalog, terms: SiteTerms | None, hour: datetime) -> Priced:
+def price_of(book: PriceBook, catalog: Catalog, terms: SiteTerms | None, hour: datetime, *, zone: str = "") -> Priced:
     """The first that answers: series of the site, of its market zone, tariff, terms, the place's, the currency's.
+
+    `zone`: the grid the site draws from, as stated or as its cloud region's.
 
     A price that is told in a currency without a rate is unknown: no later step speaks over what was told.
     """
@@ -85,7 +87,7 @@ def price_of(book: PriceBook, catalog: Catalog, terms: SiteTerms | None, hour: d
         figure, currency = told
         price = book.exchange.convert(figure, currency, hour)
         return Priced(price, carbon, note if price else book.exchange.missing(currency, hour))
-    typical = lookup.price_in(catalog, terms.grid_zone if terms else "", book.exchange.into)
+    typical = lookup.price_in(catalog, zone, book.exchange.into)
     if typical is None:
         unknown = f"no typical price in {book.exchange.into} is known: state the site's price"
         return Priced(None, carbon, note or unknown)

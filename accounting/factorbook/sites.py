@@ -12,18 +12,20 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounting.factorbook import catalog
+from accounting.factorbook.grid_hours import hourly_factors
 from accounting.factorbook.prices import load_prices, price_of
-from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of
+from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of, zone_of
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.methods.facility import Held, pue_of_cooling, time_mean
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.methods.water import wue_of_litres
-from accounting.models import FacilitySample, Site
+from accounting.models import FacilitySample, Site, SiteTerms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+TELEMETRY = "telemetry"
 MOST_PUE = 10.0  # as telemetry may state it
 LEAST_SHARE = 1e-9  # of an hour; less is a rounding
 Value = TypeVar("Value")
@@ -45,6 +47,7 @@ def site_factors(
     site_hours: Iterable[tuple[int | None, datetime]],
     *,
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
+    stale_for: timedelta | None = None,
     priced: bool = True,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
@@ -52,8 +55,11 @@ def site_factors(
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Five queries, two more at most for prices, and one for each run of hours that are far apart. Without
+    energy. Six queries, two more at most for prices, and one for each run of hours that are far apart. Without
     `priced` nobody asks what it costs, which spares two.
+
+    `stale_for` is for live figures only, never for the ledger: where the zone's hour is not known yet, its newest value
+    of at most so long before stands in, as DEFAULT and under an id that ends in `@stale`.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)
@@ -61,13 +67,18 @@ def site_factors(
         hours[site_id].append(hour)
     book, terms = catalog(), terms_of(hours)
     slugs = dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
+    stated_at = {(site_id, hour): terms_at(terms[site_id], hour) for site_id in hours for hour in hours[site_id]}
+    zones = {place: (zone_of(of), emission_basis(of)) for place, of in stated_at.items()}
+    hourly = hourly_factors(book, {(*zones[place], place[1]) for place in zones}, stale_for=stale_for)
     prices = load_prices(hours if priced else {}, terms)
     known: dict[tuple[int | None, datetime], SiteFactors] = {}
     for site_id, of_site in hours.items():
         readings = _readings(site_id, of_site)
         for hour in of_site:
-            current = terms_at(terms[site_id], hour)
-            stated = declared(book, current, price_of(prices, book, current, hour))
+            current, (zone, basis) = stated_at[site_id, hour], zones[site_id, hour]
+            price = price_of(prices, book, current, hour, zone=zone)
+            told = hourly.get((zone, basis, hour))
+            stated = declared(book, current, price, hourly=told, year=hour.year)
             known[site_id, hour] = over(
                 book,
                 stated,
@@ -76,11 +87,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    return known | {
-        (None, hour): declared(book, None, price_of(prices, book, None, hour))
-        for site_id, hour in wanted
-        if site_id is None
-    }
+    placeless = [hour for site_id, hour in wanted if site_id is None]
+    nowhere = {hour: declared(book, None, price_of(prices, book, None, hour), year=hour.year) for hour in placeless}
+    return known | {(None, hour): nowhere[hour] for hour in placeless}
 
 
 def over(
@@ -104,7 +113,21 @@ def over(
         pue=at_least_one(_pue(book, slug, near, stated.pue, start_us, it_power_w)),
         wue_l_per_kwh=_told(book, f"{slug}:wue", wue, metered_wue, start_us),
         intensity_g_per_kwh=_told(book, f"{slug}:grid_intensity", intensity, stated.intensity_g_per_kwh, start_us),
+        intensity_step=_step(intensity, stated.intensity_step, start_us),
     )
+
+
+def emission_basis(terms: SiteTerms | None) -> str:
+    """Which hourly intensities count at a site: as it says itself, else as the settings say."""
+    return (terms.emission_basis if terms else "") or str(settings.GREENAI["emission_basis"])
+
+
+def _step(intensity: list[tuple[int, float]], fallback: str, start_us: int) -> str:
+    """Telemetry, the step of what stands in for it, or both where it held for a part of the hour."""
+    held_us, _ = _held_mean(intensity, start_us, start_us + US_PER_HOUR)
+    if not held_us:
+        return fallback
+    return TELEMETRY if held_us >= US_PER_HOUR else f"{TELEMETRY} + {fallback}"
 
 
 def _pue(

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from accounting.factorbook.grid_hours import HourlyFactor
 from accounting.factorbook.prices import Priced
 from accounting.factorbook.stated import stated_in_terms
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
+from accounting.factors.places import CloudRegion, find_cloud_region
 from accounting.methods.records import Figure, Range
 from accounting.models import SiteTerms
 
@@ -21,6 +23,7 @@ class SiteFactors:
     ewif_l_per_kwh: Figure  # off-site water per kWh of facility energy
     intensity_g_per_kwh: Figure  # location-based, per kWh of facility energy
     price_per_kwh: Figure | None  # per kWh of facility energy, in the ledger's currency; None: nobody knows it
+    intensity_step: str = ""  # where the intensity was found: telemetry, or a lookup.Step
     carbon_price_per_t: Figure | None = None  # of operational CO2e; None: no price on carbon
     price_note: str = ""  # why a price is not known
     by_use: bool = False  # embodied carbon goes by time held and share of use
@@ -40,17 +43,71 @@ def terms_at(terms: Sequence[SiteTerms], hour: datetime) -> SiteTerms | None:
     return next((t for t in reversed(terms) if t.valid_from <= hour), None)
 
 
-def declared(catalog: Catalog, terms: SiteTerms | None, priced: Priced) -> SiteFactors:
-    """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world."""
-    zone = terms.grid_zone if terms else ""
-    pue, wue = lookup.pue(catalog).figure, lookup.wue(catalog).figure
+def region_of(terms: SiteTerms | None) -> CloudRegion | None:
+    """The cloud region a site says it is; None too for one that the packaged table no longer has."""
+    return find_cloud_region(terms.cloud_provider, terms.cloud_region) if terms and terms.cloud_region else None
+
+
+def zone_of(terms: SiteTerms | None) -> str:
+    """The grid a site draws from: as stated, else its cloud region's. Empty: nobody has said."""
+    region = region_of(terms)
+    return (terms.grid_zone if terms else "") or (region.zone if region else "")
+
+
+def declared(
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    priced: Priced,
+    *,
+    hourly: HourlyFactor | None = None,
+    year: int | None = None,
+) -> SiteFactors:
+    """What a site's terms say, each gap filled from the catalogue. No terms: the catalogue's defaults for the world.
+
+    `hourly`: what a provider told of the site's zone in the hour, where one did. `year`: of the hour, whose own
+    grid intensity it takes; the newest where it is not said.
+    """
+    zone, region = zone_of(terms), region_of(terms)
+    pue = (lookup.cloud_pue(catalog, region) if region else lookup.pue(catalog)).figure
+    wue = (lookup.cloud_wue(catalog, region) if region else lookup.wue(catalog)).figure
     if terms and terms.pue is not None:
         pue = at_least_one(stated_in_terms(catalog, terms, "pue", terms.pue, "1"))
     if terms and terms.wue_l_per_kwh is not None:
         wue = stated_in_terms(catalog, terms, "wue", terms.wue_l_per_kwh, "L/kWh")
-    ewif, intensity = lookup.ewif(catalog, zone).figure, lookup.grid_intensity(catalog, zone).figure
-    by_use = terms is not None and terms.embodied_allocation == SiteTerms.Allocation.TIME_AND_USE
-    return SiteFactors(pue, wue, ewif, intensity, priced.per_kwh, priced.carbon_per_t, priced.note, by_use)
+    intensity, step = _intensity(catalog, terms, region, hourly, year)
+    return SiteFactors(
+        pue=pue,
+        wue_l_per_kwh=wue,
+        ewif_l_per_kwh=lookup.ewif(catalog, zone).figure,
+        intensity_g_per_kwh=intensity,
+        price_per_kwh=priced.per_kwh,
+        intensity_step=step,
+        carbon_price_per_t=priced.carbon_per_t,
+        price_note=priced.note,
+        by_use=terms is not None and terms.embodied_allocation == SiteTerms.Allocation.TIME_AND_USE,
+    )
+
+
+def _intensity(
+    catalog: Catalog,
+    terms: SiteTerms | None,
+    region: CloudRegion | None,
+    hourly: HourlyFactor | None,
+    year: int | None,
+) -> tuple[Figure, str]:
+    """The figure and the step that found it."""
+    found = lookup.intensity(
+        catalog,
+        zone=terms.grid_zone if terms else "",
+        provider=region.provider if region else "",
+        region=region.name if region else "",
+        hourly=hourly.factor if hourly else None,
+        year=year,
+    )
+    figure = found.factor.figure
+    if hourly:
+        figure = replace(figure, factor_ids=(hourly.factor.id, hourly.tolerance_id))
+    return figure, found.step.value
 
 
 def at_least_one(pue: Figure) -> Figure:

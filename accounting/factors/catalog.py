@@ -48,7 +48,7 @@ class Catalog:
         return (row for years in self._rows.values() for row in reversed(years))
 
     def find(self, quantity: str, key: str, year: int | None = None) -> Factor | None:
-        """The year's factor, else the newest before it, else the oldest; the newest of all where no year is asked.
+        """The year's factor, else that of the nearest year, the earlier of two; the newest where no year is asked.
 
         The factor's own `year` says which one answered.
         """
@@ -57,7 +57,7 @@ class Catalog:
             return None
         if year is None:
             return years[-1].factor
-        return next((row for row in reversed(years) if row.valid_from.year <= year), years[0]).factor
+        return min(years, key=lambda row: abs(row.valid_from.year - year)).factor
 
     def get(self, quantity: str, key: str, year: int | None = None) -> Factor:
         """Raises FactorDataError when there is no such row."""

@@ -45,7 +45,8 @@ class UnknownCloudRegion(LookupError):
 def grid_intensity(catalog: Catalog, zone: str, year: int | None = None) -> Factor:
     """Yearly mean of a zone such as FR, US-CA or SE-SE3; else of its country, its continent, the world.
 
-    The newest known; of a year where one is asked, and where that is not known the id says `@for-year:…`.
+    The newest known; of a year where one is asked. For a year between or before the known ones the nearest stands in
+    and says `@for-year:…` in the id; one after the newest takes the newest, whose own year stands in its id.
     """
     return _by_zone(catalog, "grid_intensity", zone, year).factor
 
@@ -104,8 +105,7 @@ def cloud_wue(catalog: Catalog, region: CloudRegion) -> Factor:
 
 def cloud_cfe(catalog: Catalog, region: CloudRegion, year: int | None = None) -> Factor | None:
     """Share of carbon-free energy matched by the hour, market-based; None where the provider publishes none."""
-    known = catalog.find("cloud_cfe", region.key, year)
-    return _in_year(known, year) if known else None
+    return _find(catalog, "cloud_cfe", region.key, year)
 
 
 def ewif(catalog: Catalog, zone: str, year: int | None = None) -> Factor:
@@ -124,12 +124,12 @@ def residual_mix(catalog: Catalog, zone: str, year: int | None = None) -> Factor
     if not subregions:
         known = _around(catalog, "residual_mix", zone, year)
         return known.factor if known else None
-    found = [catalog.get("residual_mix", key, year) for key in subregions]
-    main = _in_year(found[0], year)
+    found = [factor for key in subregions if (factor := _find(catalog, "residual_mix", key, year))]
+    main = found[0]
     if len(found) == 1:
         return replace(main, id=f"{main.id}@subregion-of:{zone}")
     value = Range(min(f.value.low for f in found), main.value.mid, max(f.value.high for f in found))
-    return replace(main, id=f"{main.id}@subregion-of:{zone}", value=value, status=Status.DEFAULT)
+    return replace(main, id=f"{main.id}@unknown-subregion:{zone}", value=value, status=Status.DEFAULT)
 
 
 def pue(catalog: Catalog) -> Factor:
@@ -223,8 +223,8 @@ def tolerance(catalog: Catalog, key: str) -> Factor:
 
 
 def _cloud_intensity(catalog: Catalog, region: CloudRegion, year: int | None) -> Found:
-    if published := catalog.find("cloud_grid_intensity", region.key, year):
-        return Found(_in_year(published, year), Step.CLOUD_REGION)
+    if published := _find(catalog, "cloud_grid_intensity", region.key, year):
+        return Found(published, Step.CLOUD_REGION)
     around = _by_zone(catalog, "grid_intensity", region.zone, year)
     exact = Step.SUBDIVISION if "-" in region.zone else Step.COUNTRY
     step = exact if around.step is Step.YEARLY_ZONE else around.step
@@ -253,27 +253,29 @@ def _by_zone(catalog: Catalog, quantity: str, zone: str, year: int | None = None
     if known := _around(catalog, quantity, zone, year):
         return known
     continent = continent_of(zone)
-    if continent and (mean := catalog.find(f"continent_{quantity}", continent, year)):
-        mean = _in_year(mean, year)
+    if continent and (mean := _find(catalog, f"continent_{quantity}", continent, year)):
         return Found(replace(mean, id=f"{mean.id}@unknown-part:{zone}"), Step.CONTINENT)
-    return Found(_in_year(catalog.get(quantity, WORLD, year), year), Step.WORLD)
+    return Found(_find(catalog, quantity, WORLD, year) or catalog.get(quantity, WORLD), Step.WORLD)
 
 
 def _around(catalog: Catalog, quantity: str, zone: str, year: int | None = None) -> Found | None:
     """The zone itself, else the smallest place around it down to its country."""
-    if known := catalog.find(quantity, zone, year):
-        return Found(_in_year(known, year), Step.YEARLY_ZONE)
+    if known := _find(catalog, quantity, zone, year):
+        return Found(known, Step.YEARLY_ZONE)
     parts = zone.split("-")
     for length in range(len(parts) - 1, 0, -1):
-        if around := catalog.find(quantity, "-".join(parts[:length]), year):
+        if around := _find(catalog, quantity, "-".join(parts[:length]), year):
             step = Step.SUBDIVISION if length > 1 else Step.COUNTRY
-            return Found(_of_unknown_part(catalog, _in_year(around, year), zone), step)
+            return Found(_of_unknown_part(catalog, around, zone), step)
     return None
 
 
-def _in_year(factor: Factor, year: int | None) -> Factor:
-    """Another year's factor says so; one that came after the year asked about is a default."""
-    if year is None or factor.year is None or factor.year == year:
+def _find(catalog: Catalog, quantity: str, key: str, year: int | None) -> Factor | None:
+    """Another year's factor says so, but for the newest, which is what there is; a later year's is a default."""
+    factor = catalog.find(quantity, key, year)
+    if factor is None or year is None or factor.year is None or factor.year == year:
+        return factor
+    if factor.year < year and factor == catalog.find(quantity, key):
         return factor
     status = Status.DEFAULT if factor.year > year else factor.status
     return replace(factor, id=f"{factor.id}@for-year:{year}", status=status)

@@ -70,6 +70,12 @@ def _subregions() -> dict[str, tuple[str, ...]]:
 
 
 @cache
+def entsoe_areas() -> dict[str, str]:
+    """The EIC code that ENTSO-E reports a zone under. Read once per process."""
+    return dict(_table("entsoe_areas.csv"))
+
+
+@cache
 def _continents() -> dict[str, str]:
     return dict(_table("continents.csv"))
 

@@ -24,6 +24,7 @@ class Footprint:
     parts: dict[str, float]  # of accounting.models.ledger.PARTS, those that do not come from the readings alone
     status: Status
     factor_ids: list[str]
+    intensity_step: str = ""
 
 
 def footprint(
@@ -53,6 +54,7 @@ def footprint(
         parts={"measured_kwh": row.measured_j / J_PER_KWH, "idle_embodied_g": idle_g, **paid.parts},
         status=Status.worst(f.status for f in moved),
         factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        intensity_step=factors.intensity_step,
     )
 
 

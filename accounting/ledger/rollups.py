@@ -13,6 +13,7 @@ from accounting.models import DeviceDay, LedgerHour, TeamDay, TeamHour
 from accounting.models.ledger import PARTS, QUANTITIES
 
 COLUMNS = (*(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")), *PARTS)
+_BESIDE = ("status", "factor_ids")
 _ROWS_AT_ONCE = 500
 _LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker
 
@@ -36,7 +37,7 @@ def roll_up(device_hours: Collection[tuple[int, datetime]]) -> None:
 
 def _team_hours(hours: Collection[datetime]) -> None:
     rows = LedgerHour.objects.filter(hour__in=hours).values_list(
-        "hour", "team_id", "project_id", "site_id", "status", *COLUMNS
+        "hour", "team_id", "project_id", "site_id", *_BESIDE, *COLUMNS
     )
     _replace(TeamHour, Q(hour__in=hours), rows, ("hour", "team_id", "project_id", "site_id"))
 
@@ -44,14 +45,14 @@ def _team_hours(hours: Collection[datetime]) -> None:
 def _team_days(days: Collection[date]) -> None:
     for day in sorted(days):
         rows = TeamHour.objects.filter(_in_day(day)).values_list(
-            "hour", "team_id", "project_id", "site_id", "status", *COLUMNS
+            "hour", "team_id", "project_id", "site_id", *_BESIDE, *COLUMNS
         )
         _replace(TeamDay, Q(day=day), rows, ("day", "team_id", "project_id", "site_id"), _day)
 
 
 def _device_days(day: date, device_ids: Collection[int]) -> None:
     rows = LedgerHour.objects.filter(_in_day(day), device_id__in=device_ids).values_list(
-        "hour", "device_id", "team_id", "status", *COLUMNS
+        "hour", "device_id", "team_id", *_BESIDE, *COLUMNS
     )
     _replace(DeviceDay, Q(day=day, device_id__in=device_ids), rows, ("day", "device_id", "team_id"), _day)
 
@@ -63,14 +64,17 @@ def _replace(
     names: Sequence[str],
     period: Callable[[datetime], Any] = lambda hour: hour,
 ) -> None:
-    """Replace the `stale` rows by sums of `rows`, whose cells are an hour, the other `names`, a status, `COLUMNS`."""
+    """Replace the `stale` rows by sums of `rows`, whose cells are an hour, the other `names`, `_BESIDE`, `COLUMNS`."""
     width = len(names)
-    parts = [Part((period(row[0]), *row[1:width]), row[width + 1 :], Status(row[width])) for row in rows]
+    parts = [
+        Part((period(row[0]), *row[1:width]), row[width + 2 :], Status(row[width]), row[width + 1]) for row in rows
+    ]
     sums = [
         model(
             **dict(zip(names, total.key, strict=True)),
             **dict(zip(COLUMNS, total.columns, strict=True)),
             status=total.status,
+            factor_ids=list(total.factor_ids),
         )
         for total in add_up(parts)
     ]

@@ -114,6 +114,7 @@ def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: dat
         energy_status=row.status,
         status=footprint.status,
         factor_ids=footprint.factor_ids,
+        intensity_step=footprint.intensity_step,
         method=METHOD,
         rebuilt_at=now,
         **footprint.parts,

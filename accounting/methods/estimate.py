@@ -12,7 +12,7 @@ from accounting.methods.facility import KWH, ItEnergy
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import W_PER_KW
 
-Curve = Sequence[tuple[float, float]]  # (load 0..1, share of TDP), loads rising from 0 to 1
+Curve = Sequence[tuple[float, Figure]]  # (load 0..1, share of TDP), loads rising from 0 to 1
 
 
 def cpu_linear_w(tdp_w: Figure, load: float, *, idle_share: Figure) -> Figure:
@@ -30,14 +30,20 @@ def cpu_curve_w(tdp_w: Figure, load: float, *, curve: Curve) -> Figure:
     Raises:
         ValueError: a load outside 0..1, or a curve that does not rise from 0 to 1.
     """
-    _check_load(load)
-    loads = [at for at, _ in curve]
-    if len(loads) < 2 or loads[0] != 0 or loads[-1] != 1 or any(a >= b for a, b in pairwise(loads)):
-        raise ValueError(f"curve at loads {loads}: give points that rise from load 0 to load 1")
-    after = next(i for i, at in enumerate(loads) if i and at >= load)
-    (load_a, share_a), (load_b, share_b) = curve[after - 1], curve[after]
-    share = share_a + (share_b - share_a) * (load - load_a) / (load_b - load_a)
-    return _modelled(tdp_w.scaled(share))
+    return _modelled(tdp_w.times(_at(load, curve), "W"))
+
+
+def cpu_share_by_all_models(load: float, *, curve: Curve, idle_share: Figure, others: Sequence[float] = ()) -> Figure:
+    """Share of TDP by the curve, with a range that reaches to what the linear model, and `others`, make of the load.
+
+    Raises:
+        ValueError: a load outside 0..1, or a curve or idle share that does not fit.
+    """
+    by_curve, straight = _at(load, curve), _straight(load, idle_share)
+    low = min(by_curve.range.low, straight.range.low, *others)
+    high = max(by_curve.range.high, straight.range.high, *others)
+    ids = (*by_curve.factor_ids, *straight.factor_ids)
+    return _modelled(Figure(Range(low, by_curve.range.mid, high), "1", by_curve.status, ids))
 
 
 def cpu_log_w(load: float, *, a: float, b: float, c: float, d: float) -> float:
@@ -74,6 +80,11 @@ def memory_w(capacity_gb: float, w_per_gb: Figure) -> Figure:
     return _modelled(w_per_gb.scaled(capacity_gb, "W"))
 
 
+def node_busy_w(tdp_w: Figure, draw_ratio: Figure) -> Figure:
+    """Watts of a GPU's share of its node = TDP x ratio, with the node as busy as where the ratio was measured."""
+    return _modelled(tdp_w.times(draw_ratio, "W"))
+
+
 def node_from_tdp_w(tdp_w: Figure, draw_ratio: Figure, *, utilization: float, idle_share: Figure) -> Figure:
     """Watts of a GPU's share of its node = TDP x ratio x (idle + (1 - idle) x utilization).
 
@@ -94,6 +105,19 @@ def node_from_gpu_energy(gpu_kwh: Figure, node_ratio: Figure) -> ItEnergy:
 def energy_of(power_w: Figure, device_hours: Figure) -> ItEnergy:
     """IT energy = mean watts of a device x hours of all devices / 1000."""
     return ItEnergy(power_w.times(device_hours, KWH).scaled(1.0 / W_PER_KW))
+
+
+def _at(load: float, curve: Curve) -> Figure:
+    """Share of TDP at a load, straight between the points of the curve."""
+    _check_load(load)
+    loads = [at for at, _ in curve]
+    if len(loads) < 2 or loads[0] != 0 or loads[-1] != 1 or any(a >= b for a, b in pairwise(loads)):
+        raise ValueError(f"curve at loads {loads}: give points that rise from load 0 to load 1")
+    after = next(i for i, at in enumerate(loads) if i and at >= load)
+    (load_a, share_a), (load_b, share_b) = curve[after - 1], curve[after]
+    weight = (load - load_a) / (load_b - load_a)
+    parts = [share.scaled(w) for share, w in ((share_a, 1.0 - weight), (share_b, weight)) if w > 0]
+    return parts[0].plus(*parts[1:])
 
 
 def _straight(load: float, idle_share: Figure) -> Figure:

@@ -12,11 +12,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[Key]):
-    """One row to add up: the group it belongs to, its columns in a fixed order, how well it is known."""
+    """One row to add up: its group, its columns in a fixed order, how well it is known and by which factors."""
 
     key: Key
     columns: Sequence[float]
     status: Status
+    factor_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Total(Generic[Key]):
     key: Key
     columns: tuple[float, ...]
     status: Status
+    factor_ids: tuple[str, ...] = ()  # of all parts, sorted
 
 
 def add_up(parts: Iterable[Part[Key]]) -> list[Total[Key]]:
@@ -39,6 +41,7 @@ def add_up(parts: Iterable[Part[Key]]) -> list[Total[Key]]:
             key,
             tuple(map(math.fsum, zip(*(p.columns for p in rows), strict=True))),
             Status.worst(p.status for p in rows),
+            tuple(sorted({factor_id for p in rows for factor_id in p.factor_ids})),
         )
         for key, rows in groups.items()
     ]

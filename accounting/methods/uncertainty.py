@@ -3,12 +3,14 @@
 Each source is moved to its low and its high end while the others stay at their middle. What that does to the logarithm
 of the result is combined in quadrature: independent sources partly cancel. Inputs of one source are moved together, so
 what they do to the result adds up: nothing cancels there (JCGM 100:2008, 5.1.2 and 5.2.2, note 1). For a pure product
-of independent inputs this is exact for log-normal spreads; for other results it is the first order.
+of independent inputs this is exact for log-normal spreads; for other results it is the first order, which for wide
+inputs of a sum reaches too far: no end lies beyond the result of all sources at their worst ends together.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from accounting.methods.records import Range
 
@@ -32,7 +34,10 @@ class Spread:
 
 
 def spread(results: Callable[[Results], Results], inputs: Mapping[str, Uncertain]) -> dict[str, Spread]:
-    """The spread of every result. `results` is called once, and twice more for each source that has a width.
+    """The spread of every result.
+
+    `results` is called once, twice for each source that has a width, and at most twice for each result: with all
+    sources at the ends that lower it, and at those that raise it.
 
     Raises:
         ValueError: an input or a result is below zero.
@@ -43,10 +48,18 @@ def spread(results: Callable[[Results], Results], inputs: Mapping[str, Uncertain
     middle = results(mids)
     sources = sorted({u.source for u in inputs.values() if u.range.low < u.range.high})
     moved = {source: _both_ends(results, inputs, mids, source) for source in sources}
-    return {
-        name: _spread_of(mid, {source: (ends[0][name], ends[1][name]) for source, ends in moved.items()})
-        for name, mid in middle.items()
-    }
+
+    @cache
+    def all_at_an_end(high: frozenset[str]) -> Results:
+        return results({n: u.range.high if u.source in high else u.range.low for n, u in inputs.items()})
+
+    def one(name: str, mid: float) -> Spread:
+        ends = {source: (low[name], high[name]) for source, (low, high) in moved.items()}
+        raising = frozenset(source for source, (low, high) in ends.items() if low <= high)
+        worst = (all_at_an_end(raising.symmetric_difference(sources))[name], all_at_an_end(raising)[name])
+        return _spread_of(mid, ends, worst)
+
+    return {name: one(name, mid) for name, mid in middle.items()}
 
 
 def product(inputs: Mapping[str, Uncertain]) -> Spread:
@@ -68,8 +81,13 @@ def _both_ends(
     return low, high
 
 
-def _spread_of(mid: float, ends: Mapping[str, tuple[float, float]]) -> Spread:
-    """`ends`: for each source the result with its inputs low, and with them high; either may be the larger."""
+def _spread_of(mid: float, ends: Mapping[str, tuple[float, float]], worst: tuple[float, float]) -> Spread:
+    """The spread from what one source does at a time, and what all do together.
+
+    Args:
+        ends: for each source the result with its inputs low, and with them high; either may be the larger.
+        worst: the result with every source where it lowers it, and where it raises it.
+    """
     downs = {source: min(mid, *pair) for source, pair in ends.items()}
     ups = {source: max(mid, *pair) for source, pair in ends.items()}
     if mid < 0 or any(down < 0 for down in downs.values()):
@@ -77,11 +95,14 @@ def _spread_of(mid: float, ends: Mapping[str, tuple[float, float]]) -> Spread:
     if mid == 0:  # no logarithm: the distances themselves in quadrature
         distances = {source: up for source, up in ups.items() if up > 0}
         return Spread(Range(0.0, 0.0, math.hypot(*distances.values())), _shares(distances))
-    low = 0.0 if 0.0 in downs.values() else mid * math.exp(-math.hypot(*(math.log(mid / d) for d in downs.values())))
-    high = mid * math.exp(math.hypot(*(math.log(up / mid) for up in ups.values())))
-    # A source that may be nought has no log width downwards; its reach is judged by the distance to double the middle.
-    widths = {s: math.log(ups[s] / mid) + (math.log(mid / downs[s]) if downs[s] else math.log(2)) for s in ends}
-    return Spread(Range(min(low, mid), mid, max(high, mid)), _shares(widths))
+    down = {source: math.log(mid / d) if d else math.inf for source, d in downs.items()}
+    up = {source: math.log(u / mid) for source, u in ups.items()}
+    low = max(mid * math.exp(-math.hypot(*down.values())), worst[0])
+    high = min(mid * math.exp(math.hypot(*up.values())), worst[1])
+    # A source that may be nought counts downwards as much as the widest other one, and at least like a halving.
+    nought = max([math.log(2), *(width for width in down.values() if math.isfinite(width))])
+    widths = {source: up[source] + min(down[source], nought) for source in ends}
+    return Spread(Range(min(low, mid, *downs.values()), mid, max(high, mid, *ups.values())), _shares(widths))
 
 
 def _shares(widths: Mapping[str, float]) -> tuple[tuple[str, float], ...]:

@@ -10,3 +10,6 @@ W_PER_KW = 1000.0
 HOURS_PER_YEAR = 8760.0  # 365 days, the convention of SCI and of product footprints
 BYTES_PER_GIB = float(1 << 30)
 BYTES_PER_GB = 1e9
+G_PER_LB = 453.59237  # the international pound, exact by definition
+KG_PER_LB = G_PER_LB / G_PER_KG
+L_PER_GALLON = 3.785411784  # US liquid gallon

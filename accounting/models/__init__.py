@@ -1,6 +1,7 @@
 """The accounting tables. Fields, constraints, QuerySet filters and properties of their own row; nothing else."""
 
 from accounting.models.access import ApiToken, AuditEntry, Invitation, Membership, OneTimeLogin, User
+from accounting.models.factors import GridFeed, GridHour
 from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
 from accounting.models.ledger import (
     DeviceDay,
@@ -23,7 +24,7 @@ from accounting.models.telemetry import (
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
-    "EnergyHour", "ExchangeRate", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
-    "OneTimeLogin", "PriceHour", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Tariff", "TariffBand",
-    "Team", "TeamDay", "TeamHour", "User",
+    "EnergyHour", "ExchangeRate", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark",
+    "LedgerHour", "Membership", "OneTimeLogin", "PriceHour", "Project", "Quantities", "SampleConflict", "Site",
+    "SiteTerms", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "User",
 ]  # fmt: skip

@@ -59,6 +59,11 @@ class SiteTerms(models.Model):
     grid_zone = models.CharField(
         max_length=20, blank=True, help_text="A grid zone or country of the catalogue, for example FR or US-CA"
     )
+    cloud_provider = models.CharField(max_length=20, blank=True, help_text="aws, azure or gcp")
+    cloud_region = models.CharField(max_length=40, blank=True, help_text="A region of the packaged table")
+    emission_basis = models.CharField(
+        max_length=10, blank=True, help_text="direct or lifecycle hours; empty: as GREENAI_EMISSION_BASIS says"
+    )
     pue = models.FloatField(
         null=True,
         blank=True,

@@ -184,6 +184,9 @@ class LedgerHour(Quantities):
     energy_status = models.CharField(max_length=10)
     status = models.CharField(max_length=10, help_text="The least well known input of any quantity on the row")
     factor_ids = models.JSONField(default=list)
+    intensity_step = models.CharField(
+        max_length=40, blank=True, default="", help_text="Where its grid intensity was found: telemetry, hourly zone, …"
+    )
     method = models.CharField(max_length=40, help_text="Version of the methods that made it")
     rebuilt_at = models.DateTimeField()
 
@@ -203,6 +206,7 @@ class TeamHour(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("hour", "team")),)
@@ -216,6 +220,7 @@ class TeamDay(Quantities):
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="+")
     site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "team")),)
@@ -228,6 +233,7 @@ class DeviceDay(Quantities):
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
     team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
     status = models.CharField(max_length=10)
+    factor_ids = models.JSONField(default=list, help_text="Of every row below, sorted")
 
     class Meta:
         indexes = (models.Index(fields=("day", "device")),)

@@ -1,11 +1,13 @@
 """The facts behind every figure as a table that people search and download."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from accounting.factors.catalog import Row
 from accounting.reports.provenance import QUANTITY_WORDS
 from accounting.reports.tables import Column, Table
 
+SHORT = 2  # letters of a word that must stand by itself
 COLUMNS = (
     Column("id", "Id", numeric=False),
     Column("quantity", "Quantity", numeric=False),
@@ -29,13 +31,18 @@ def words_of(quantity: str) -> str:
     return QUANTITY_WORDS.get(quantity, quantity.replace("_", " "))
 
 
-def search(rows: Iterable[Row], *, text: str = "", quantity: str = "") -> list[Row]:
-    """Rows of the quantity that hold every word of the text somewhere; all of them where neither is asked for."""
+def search(rows: Iterable[Row], *, text: str = "", quantity: str = "", year: int | None = None) -> list[Row]:
+    """Rows of the quantity and year that hold every word of the text somewhere; all where nothing is asked for.
+
+    A word of two letters, as a country's code is, must stand by itself: `de` finds Germany, not every model.
+    """
     words = text.casefold().split()
     return [
         row
         for row in rows
-        if (not quantity or row.quantity == quantity) and (not words or _holds(_text_of(row), words))
+        if (not quantity or row.quantity == quantity)
+        and (year is None or row.factor.year == year)
+        and (not words or _holds(_text_of(row), words))
     ]
 
 
@@ -44,7 +51,8 @@ def factors_table(rows: Sequence[Row]) -> Table:
 
 
 def _holds(text: str, words: list[str]) -> bool:
-    return all(word in text for word in words)
+    alone = frozenset(re.split(r"[^a-z0-9]+", text)) if any(len(word) <= SHORT for word in words) else frozenset()
+    return all(word in alone if len(word) <= SHORT else word in text for word in words)
 
 
 def _text_of(row: Row) -> str:

@@ -1,6 +1,7 @@
 """Where the numbers behind a figure come from, in words."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ QUANTITY_WORDS = {
     "embodied": "Making the device",
     "embodied_component": "Making a part",
     "embodied_server": "Making a server",
-    "residual_mix": "Residual mix: power without a certificate",
+    "residual_mix": "Residual mix (market-based)",
     "cooling_pue": "Facility overhead (PUE) by way of cooling",
     "cooling_wue": "On-site water by way of cooling",
     "die_mm2": "Compute silicon of an accelerator",
@@ -34,6 +35,8 @@ QUANTITY_WORDS = {
     "accelerator_fp16": "Dense 16-bit speed of an accelerator",
     "cpu_tdp": "Power of a CPU (TDP)",
     "price_zone": "Electricity price of a place",
+    "power_model": "Load model",
+    "fuel_intensity": "Emissions of a fuel's electricity",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
@@ -68,16 +71,48 @@ def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
     rows = {row.factor.id: row for row in catalog()}
     if any(factor_id.startswith("tdp:cpu:") for factor_id in wanted):
         rows |= {row.factor.id: row for row in cpu_rows().values()}
-    return [_line(factor_id, rows) for factor_id in sorted(wanted)]
+    hourly = {factor_id for factor_id in wanted if factor_id.startswith("grid:")}
+    return [*_hourly_lines(hourly), *(_line(factor_id, rows) for factor_id in sorted(wanted - hourly))]
+
+
+def _hourly_lines(factor_ids: Iterable[str]) -> list[FactorLine]:
+    """One line for all hours of a series: `grid:<provider>:<zone>:<hour>[@mark…]`, thousands of them in a long job."""
+    series: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for factor_id in factor_ids:
+        _, provider, zone, rest = factor_id.split(":", 3)
+        hour, _, marks = rest.partition("@")
+        series[provider, zone, marks].append(hour)
+    return [_hourly_line(*key, sorted(hours)) for key, hours in sorted(series.items())]
+
+
+def _hourly_line(provider: str, zone: str, marks: str, hours: list[str]) -> FactorLine:
+    first, last = hours[0], hours[-1]
+    span = first if first == last else f"{first} to {last}, {len(hours)} hours"
+    source = f"{provider}, hour by hour" + (f" ({marks.replace('@', ', ')})" if marks else "")
+    status = Status.DEFAULT if "stale" in marks else Status.MODELLED
+    mark = f"@{marks}" if marks else ""
+    line_id = (
+        f"grid:{provider}:{zone}:{first}{mark}" if first == last else f"grid:{provider}:{zone}:{first}…{last}{mark}"
+    )
+    return FactorLine(line_id, QUANTITY_WORDS["grid_intensity"], f"{zone} {span}", None, source, "", status)
 
 
 def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, *steps = re.split(r"@(unknown-part|unknown-variant|cloud|for-year|subregion-of):", factor_id)
+    packaged, *steps = re.split(
+        r"@(unknown-part|unknown-variant|cloud|for-year|subregion-of|unknown-subregion):", factor_id
+    )
     if row := rows.get(packaged):
         of = " for ".join([row.key, *steps[1::2]])
-        status = Status.DEFAULT if any(step.startswith("unknown") for step in steps[::2]) else row.factor.status
+        stand_in = any(_stands_in(row, *step) for step in zip(steps[::2], steps[1::2], strict=True))
+        status = Status.DEFAULT if stand_in else row.factor.status
         words = QUANTITY_WORDS.get(row.quantity, row.quantity)
         return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
     kind, _, rest = factor_id.partition(":")
     words, status = OWN_WORDS.get(kind, ("Not in the catalogue any more", None))
     return FactorLine(factor_id, words, rest, None, words, "", status)
+
+
+def _stands_in(row: Row, step: str, what: str) -> bool:
+    """Whether the step makes the factor a default: an unknown part, or a year before the factor's own."""
+    later = step == "for-year" and row.factor.year is not None and what.isdigit() and int(what) < row.factor.year
+    return later or step.startswith("unknown")

@@ -36,6 +36,8 @@ NOBODY = {
     "project": "No project",
     "site": "Not at a site yet",
     "device": "No device",
+    "device_model": "Model not stated",
+    "job": "No job",
 }
 
 _COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(PARTS)
@@ -50,7 +52,7 @@ def totals(visibility: Sees, start: datetime, end: datetime, **filters: int | No
     Args:
         filters: any of team_id, project_id, site_id, device_id, job_id.
     """
-    rows = _rows(visibility, start, end, filters, by=None)
+    rows = rows_of(visibility, start, end, filters, by=None)
     return _totals_of(rows.aggregate(worst=_WORST, **_SUMS))
 
 
@@ -61,8 +63,8 @@ def job_totals(job: Job) -> Totals:
 
 def split(visibility: Sees, start: datetime, end: datetime, *, by: str, **filters: int | None) -> list[Part]:
     """The same totals by team, project, site or device, the largest CO2e first. Two queries."""
-    rows = _rows(visibility, start, end, filters, by=by)
-    found = rows.order_by().values(**_keys(rows.model, by)).annotate(worst=_WORST, **_SUMS)
+    rows = rows_of(visibility, start, end, filters, by=by)
+    found = rows.order_by().values(**split_keys(rows.model, by)).annotate(worst=_WORST, **_SUMS)
     parts = [Part(row["part"], row["part_name"] or NOBODY[by], _totals_of(row)) for row in found]
     return sorted(parts, key=lambda part: (-part.totals.co2e_g.mid, part.name))
 
@@ -76,19 +78,19 @@ def trend(
         by: one of SPLITS, or None for a single series.
         metric: a key of METRICS.
     """
-    rows = _rows(visibility, period.start, period.end, filters, by=by)
+    rows = rows_of(visibility, period.start, period.end, filters, by=by)
     at = "hour" if hasattr(rows.model, "hour") else "day"
     sums = {
         end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
         for end, suffix in _ENDS.items()
     }
-    found = rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums, unpriced=_UNPRICED)
+    found = rows.order_by().values(at=F(at), **split_keys(rows.model, by)).annotate(**sums, unpriced=_UNPRICED)
     return _trend_of([row for row in found if metric != "cost" or _priced(row, row["mid"])], period, by, most)
 
 
 def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, list[float]]:
     """Each metric over the period's complete hours or days that have a row, in order. One query."""
-    rows = _rows(visibility, period.start, period.end, filters, by=None)
+    rows = rows_of(visibility, period.start, period.end, filters, by=None)
     at = "hour" if hasattr(rows.model, "hour") else "day"
     sums = {metric: Sum(sum(map(F, columns), Value(0.0))) for metric, columns in METRICS.items()}
     found = rows.order_by(at).values(at).annotate(**sums, unpriced=_UNPRICED)
@@ -114,7 +116,7 @@ def change(visibility: Sees, period: Period, *, now: datetime, **filters: int | 
 
 def _began_by(visibility: Sees, before: Period, filters: Mapping[str, int | None]) -> bool:
     """Whether anything these rows speak of was in the ledger when the stretch began, or in its first hour or day."""
-    return _rows(visibility, EARLIEST, before.start + before.step, filters, by=None).exists()
+    return rows_of(visibility, EARLIEST, before.start + before.step, filters, by=None).exists()
 
 
 _ENDS = {"low": "_low", "mid": "", "high": "_high"}
@@ -133,29 +135,46 @@ def _ratio(current: float, before: float) -> float | None:
     return current / before - 1 if before > 0 else None
 
 
-def _rows(
-    visibility: Sees, start: datetime, end: datetime, filters: Mapping[str, int | None], *, by: str | None
+def rows_of(
+    visibility: Sees,
+    start: datetime,
+    end: datetime,
+    filters: Mapping[str, Any],
+    *,
+    by: str | None,
+    hourly: bool = False,
 ) -> QuerySet[Any]:
-    """The rows of the coarsest table that can answer."""
+    """The rows of the coarsest table that can answer; `hourly`: of one that has hours."""
     wanted = {name: value for name, value in filters.items() if value is not None}
-    if unknown := set(wanted) - {"team_id", "project_id", "site_id", "device_id", "job_id"}:
+    if unknown := set(wanted) - {"team_id", "project_id", "site_id", "device_id", "device_model", "job_id"}:
         raise TypeError(f"no such filter: {', '.join(sorted(unknown))}")
-    model = _table(start, end, wanted, by)
+    model = _table(start, end, wanted, by, hourly=hourly)
     if model is DeviceDay and "site_id" in wanted:
         wanted["device__host__site_id"] = wanted.pop("site_id")
+    if "device_model" in wanted:
+        wanted["device__model"] = wanted.pop("device_model")
     rows = model._default_manager.filter(seen(visibility), **wanted)
     if hasattr(model, "hour"):
         return rows.filter(hour__gte=start, hour__lt=end)
     return rows.filter(day__gte=start.date(), day__lt=end.date())
 
 
-def _table(start: datetime, end: datetime, wanted: Mapping[str, int | None], by: str | None) -> type[Model]:
-    hourly = end - start <= HOURLY_UP_TO or any(edge != _midnight(edge) for edge in (start, end))
-    if "job_id" in wanted:
+def _table(start: datetime, end: datetime, wanted: Mapping[str, Any], by: str | None, *, hourly: bool) -> type[Model]:
+    hourly = hourly or end - start <= HOURLY_UP_TO or any(edge != _midnight(edge) for edge in (start, end))
+    if "job_id" in wanted or by == "job":
         return LedgerHour
-    if by == "device" or "device_id" in wanted:
-        return LedgerHour if hourly or "project_id" in wanted else DeviceDay
+    if by in ("device", "device_model") or {"device_id", "device_model"} & set(wanted):
+        return LedgerHour if hourly or by == "project" or "project_id" in wanted else DeviceDay
     return TeamHour if hourly else TeamDay
+
+
+def sums_of(rows: QuerySet[Any], keys: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Totals]]:
+    """The totals of each group of `keys`, or of all; nothing where there is no row. One query."""
+    if keys:
+        found: Iterable[Mapping[str, Any]] = rows.order_by().values(**keys).annotate(worst=_WORST, **_SUMS)
+    else:
+        found = [rows.aggregate(worst=_WORST, **_SUMS)]
+    return [(row, _totals_of(row)) for row in found if row["worst"] is not None]
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -171,7 +190,7 @@ def seen(visibility: Sees, path: str = "team") -> Q:
     return mine | nobody if visibility.unattributed else mine
 
 
-def _keys(model: type[Model], by: str | None) -> dict[str, Any]:
+def split_keys(model: type[Model], by: str | None) -> dict[str, Any]:
     """The columns that tell the parts of a split in this table apart, and name them."""
     if by is None:
         return {}
@@ -180,6 +199,10 @@ def _keys(model: type[Model], by: str | None) -> dict[str, Any]:
     if by == "device":
         name = Concat("device__host__name", Value(" · "), "device__key")
         return {"part": F("device_id"), "part_name": name}
+    if by == "device_model":
+        return {"part": F("device__model"), "part_name": F("device__model")}
+    if by == "job":
+        return {"part": F("job_id"), "part_name": F("job__key")}
     return {"part": F(f"{by}_id"), "part_name": F(f"{by}__name")}
 
 

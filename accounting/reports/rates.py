@@ -3,7 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
 
 from accounting.factorbook.prices import step_words
 from accounting.factorbook.sites import site_factors
@@ -34,11 +36,21 @@ class CarbonRate:
     wue_l_per_kwh: Rate
     price_per_kwh: Rate | None
     price_note: str = ""
+    intensity_step: str = ""  # where the intensity was found: telemetry, hourly zone, yearly zone, …
 
     @property
     def price_step(self) -> str:
         """Which step gave the price, in words; empty where none did."""
         return step_words(self.price_per_kwh.factor_ids) if self.price_per_kwh else ""
+
+    @property
+    def stale_hour(self) -> datetime | None:
+        """The earlier hour whose value stands in for this one; None where none does."""
+        stale = [i for i in self.intensity_g_per_kwh.factor_ids if i.startswith("grid:") and i.endswith("@stale")]
+        if not stale:
+            return None
+        written = stale[0].split(":", 3)[3].partition("@")[0]
+        return datetime.strptime(written, "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
 
     def as_json(self) -> dict[str, object]:
         """For a JSON column: every rate as a mapping."""
@@ -52,10 +64,14 @@ def carbon_rate(site: Site | None, *, now: datetime) -> CarbonRate:
 
 
 def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool = True) -> dict[int | None, CarbonRate]:
-    """The same for several sites: six queries, two more at most for prices, and one a site; two less without prices."""
+    """The same for several sites: eight queries, one more for other currencies, one a site; two less without prices.
+
+    Where the running hour of a zone is not known yet, its newest value stands in for some hours, and says stale.
+    """
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
-    found = site_factors(places, it_power_w=_it_power_w(places), priced=priced)
+    stale_for = timedelta(hours=settings.GREENAI["grid_stale_h"])
+    found = site_factors(places, it_power_w=_it_power_w(places), stale_for=stale_for, priced=priced)
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),
@@ -64,6 +80,7 @@ def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool 
             wue_l_per_kwh=_rate(factors.wue_l_per_kwh),
             price_per_kwh=None if factors.price_per_kwh is None else _rate(factors.price_per_kwh),
             price_note=factors.price_note,
+            intensity_step=factors.intensity_step,
         )
         for (site_id, _), factors in found.items()
     }

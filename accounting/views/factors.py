@@ -1,5 +1,6 @@
 """Factors: every number the accounts stand on, searchable, with its range, source and licence."""
 
+import re
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -22,12 +23,12 @@ SHOWN = 100  # on a page; the CSV has all that were found
 def factor_list(request: HttpRequest) -> HttpResponse:
     """`?csv` answers the very rows that were found as a file."""
     rows = [*catalog(), *cpu_rows().values()]
-    text, quantity = request.GET.get("q", "").strip()[:200], request.GET.get("of", "")
-    found = factor_tables.search(rows, text=text, quantity=quantity)
+    text, quantity, year = request.GET.get("q", "").strip()[:200], request.GET.get("of", ""), _year(request)
+    found = factor_tables.search(rows, text=text, quantity=quantity, year=year)
     if "csv" in request.GET:
         return csv_response(factor_tables.factors_table(found))
     page = Paginator(found, SHOWN).get_page(request.GET.get("page"))
-    asked = {key: value for key, value in (("q", text), ("of", quantity)) if value}
+    asked = {key: value for key, value in (("q", text), ("of", quantity), ("year", year)) if value}
     context = {
         "title": "Factors",
         "text": text,
@@ -36,10 +37,17 @@ def factor_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "lines": [(row, factor_tables.words_of(row.quantity)) for row in page],
         "quantities": _choices(rows, quantity),
+        "years": [(known, known == year) for known in sorted({row.factor.year or 0 for row in rows}, reverse=True)],
         "csv_url": f"?{urlencode({**asked, 'csv': '1'})}",
         "page_url": f"?{urlencode(asked)}&page=" if asked else "?page=",
     }
     return render(request, "accounting/factors.html", context)
+
+
+def _year(request: HttpRequest) -> int | None:
+    """The year asked for; None where none is, or what was sent is no year."""
+    year = request.GET.get("year", "")
+    return int(year) if re.fullmatch(r"[0-9]{4}", year) else None
 
 
 def _choices(rows: list[Row], current: str) -> list[tuple[str, str, bool]]:

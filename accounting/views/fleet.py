@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
-from accounting.forms import SiteForm, SiteTermsForm
+from accounting.factorbook.terms import zone_of
+from accounting.forms import STATED, SiteForm, SiteTermsForm
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs
@@ -102,7 +103,7 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
         "crumbs": [("Fleet", reverse("fleet")), (site.name, "")],
         "site": site,
         "terms": site.terms.order_by("-valid_from"),
-        "stated_zone": bool(latest and latest.grid_zone),
+        "stated_zone": bool(zone_of(latest)),
         "rate": rate,
         "cooling": outcomes,
         "cooling_csv": f"?{period.query}&csv=cooling",
@@ -118,7 +119,7 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
 
 def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     """A new row that starts out as the terms before it."""
-    kept = [field for field in SiteTermsForm.Meta.fields if field != "valid_from"]
+    kept = ("grid_zone", "cloud_provider", "cloud_region", "emission_basis", *STATED)
     return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
 
 

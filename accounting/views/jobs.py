@@ -1,5 +1,7 @@
 """Jobs: the list by what they came to, and one job with what is behind its figures."""
 
+from urllib.parse import urlencode
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
@@ -58,6 +60,7 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "devices": list({mark.device_id: mark.device for mark in marks}.values()),
         "factors": provenance.describe(jobs.factor_ids(job)),
         "methods": jobs.methods_of(job),
+        "export_query": urlencode({"job": job.key, **({"team": job.team.slug} if job.team else {})}),
         "running": job.ended_at is None and any(mark.ended_at_us is None for mark in marks),
     }
     return render(request, "accounting/job.html", context)

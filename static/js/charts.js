@@ -26,7 +26,7 @@
   }
   function themed(value) {
     if (typeof value === "string") return value.startsWith("--") ? colour(value) : value;
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(themed);
+    if (Array.isArray(value)) return typeof value[0] === "number" && typeof value.at(-1) !== "string" ? value : value.map(themed);
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, themed(v)]));
     return value;
   }

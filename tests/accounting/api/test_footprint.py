@@ -9,7 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounting.access import issue_token
-from accounting.models import Project, Site, Team, TeamHour
+from accounting.models import Job, Project, Site, Team, TeamHour, User
+from tests.accounting.reports.rows import a_device, ledger_hour
 
 MORNING = datetime(2026, 11, 20, 8, tzinfo=UTC)
 PERIOD = {"from": "2026-11-20T08:00:00Z", "to": "2026-11-20T10:00:00Z"}
@@ -47,7 +48,8 @@ class TestFootprint:
             hour_of(owner, kwh, hour=hour)
         reply = get(secret).json()
         # 08 and 09 h of the team: 2 + 1 = 3 kWh; low 0.9 x 3 = 2.7; half of it seen by a meter
-        assert reply["totals"]["it_energy_kwh"] == pytest.approx({"low": 2.7, "mid": 3.0, "high": 3.3})
+        energy = reply["totals"]["it_energy_kwh"]
+        assert (energy["low"], energy["mid"], energy["high"]) == pytest.approx((2.7, 3.0, 3.3))
         assert (reply["totals"]["measured_share"], reply["totals"]["coverage"]) == (0.5, 1.0)
         assert (reply["totals"]["status"], reply["parts"]) == ("MEASURED", [])
         assert (reply["start"], reply["end"], reply["currency"]) == (
@@ -92,6 +94,117 @@ class TestFootprint:
     )
     def test_refuses_what_it_cannot_read(self, secret: str, query: dict[str, str], code: str) -> None:
         assert problem(get(secret, **query)) == (422, code)
+
+
+class TestQuantities:
+    """The same names and units as POST /api/v1/estimates."""
+
+    @pytest.fixture
+    def totals(self, secret: str, team: Team) -> dict:
+        # 2 kWh in 08 h: 3 kWh at the wall, 600 g from running, 10 g from making, 1 + 4 litres, 0.50
+        ledger_hour(a_device(team=team), MORNING, kwh=2.0, team=team)
+        return get(secret, functional_unit="token", units="1000").json()["totals"]
+
+    def test_come_in_kilograms_litres_and_money(self, totals: dict) -> None:
+        got = {name: (one["mid"], one["unit"]) for name, one in totals.items() if isinstance(one, dict)}
+        assert got == {
+            "it_energy_kwh": (2.0, "kWh"), "facility_energy_kwh": (3.0, "kWh"),
+            "co2e_location_kg": (pytest.approx(0.6), "kg"), "embodied_kg": (0.01, "kg"),
+            "co2e_total_kg": (pytest.approx(0.61), "kg"), "water_onsite_l": (1.0, "L"), "water_offsite_l": (4.0, "L"),
+            "water_l": (5.0, "L"), "cost": (0.5, "EUR"), "sci_g_per_unit": (pytest.approx(0.61), "g/token"),
+        }  # fmt: skip
+
+    def test_name_the_factors_that_moved_them_and_no_others(self, totals: dict) -> None:
+        assert totals["co2e_location_kg"]["factors"] == ["intensity:FR:2023"]
+        assert totals["it_energy_kwh"]["factors"] == totals["embodied_kg"]["factors"] == []
+
+    def test_an_unknown_market_figure_is_null(self, totals: dict) -> None:
+        assert totals["co2e_market_kg"] is None and totals["market_coverage"] == 0.0
+
+    def test_of_the_market_basis_put_contracts_in_the_total(self, secret: str, team: Team) -> None:
+        row = {"facility_energy_kwh": 3.0, "market_kwh": 3.0, "co2e_market_g": 90.0, "co2e_market_g_high": 90.0}
+        TeamHour.objects.create(
+            hour=MORNING, team=team, status="MODELLED", embodied_g=10.0, embodied_g_high=10.0, **row
+        )
+        assert get(secret, basis="market").json()["totals"]["co2e_total_kg"]["mid"] == pytest.approx(0.1)
+
+
+class TestParts:
+    def test_by_hour_follow_each_other_and_add_up_to_the_totals(self, secret: str, team: Team) -> None:
+        for hour, kwh in ((8, 2.0), (9, 1.0)):
+            hour_of(team, kwh, hour=hour)
+        reply = get(secret, granularity="hour").json()
+        got = [(part["start"], part["end"], part["figures"]["it_energy_kwh"]["mid"]) for part in reply["parts"]]
+        assert got == [
+            ("2026-11-20T08:00:00Z", "2026-11-20T09:00:00Z", 2.0),
+            ("2026-11-20T09:00:00Z", "2026-11-20T10:00:00Z", 1.0),
+        ]
+
+    @pytest.mark.parametrize(("granularity", "starts"), [("day", [19, 20]), ("month", [19]), ("hour", [19, 20])])
+    def test_of_a_long_period_come_at_the_asked_granularity(
+        self, secret: str, team: Team, granularity: str, starts: list[int]
+    ) -> None:
+        device = a_device(team=team)
+        for day in (19, 20):
+            ledger_hour(device, MORNING.replace(day=day), kwh=1.0, team=team)
+        query = {"from": "2026-11-19T00:00:00Z", "to": "2026-11-24T00:00:00Z", "granularity": granularity}
+        reply = get(secret, **query).json()
+        assert [datetime.fromisoformat(part["start"]).day for part in reply["parts"]] == starts
+        energies = [part["figures"]["it_energy_kwh"]["mid"] for part in reply["parts"]]
+        assert sum(energies) == reply["totals"]["it_energy_kwh"]["mid"] == 2.0
+
+    @pytest.mark.parametrize("by", ["team", "project", "site", "device", "device_model", "job"])
+    def test_of_every_split_add_up_to_the_totals(self, secret: str, team: Team, by: str) -> None:
+        job = Job.objects.create(team=team, key="train-1")
+        ledger_hour(a_device("gpu-0", team=team, model="H100"), MORNING, kwh=1.0, job=job)
+        ledger_hour(a_device("gpu-1", team=team, model="A100"), MORNING, kwh=2.0, team=team)
+        reply = get(secret, group_by=by).json()
+        assert sum(part["figures"]["it_energy_kwh"]["mid"] for part in reply["parts"]) == 3.0
+
+    def test_are_narrowed_by_job_model_and_site(self, secret: str, team: Team, site: Site) -> None:
+        job = Job.objects.create(team=team, key="train-1")
+        ledger_hour(a_device("gpu-0", team=team, site=site, model="H100"), MORNING, kwh=1.0, job=job)
+        ledger_hour(a_device("gpu-1", host="other", team=team, model="A100"), MORNING, kwh=2.0, team=team)
+        asked = ({"job": "train-1"}, {"device_model": "H100"}, {"site": site.slug}, {"device_model": "A100"})
+        got = [get(secret, **query).json()["totals"]["it_energy_kwh"]["mid"] for query in asked]
+        assert got == [1.0, 1.0, 1.0, 2.0]
+
+    @pytest.mark.parametrize(
+        ("query", "status", "code"),
+        [
+            ({"job": "nobody's"}, 404, "unknown_job"), ({"site": "atlantis"}, 404, "unknown_site"),
+            ({"functional_unit": "token"}, 422, "bad_parameters"),
+            ({"functional_unit": "token", "units": "0"}, 422, "bad_parameters"),
+            ({"basis": "moral"}, 422, "bad_parameters"),
+            ({"to": "2027-11-20T10:00:00Z", "granularity": "hour"}, 422, "bad_period"),
+        ],
+    )  # fmt: skip
+    def test_are_refused_by_name(self, secret: str, query: dict[str, str], status: int, code: str) -> None:
+        assert problem(get(secret, **query)) == (status, code)
+
+
+class TestCsv:
+    def test_holds_the_same_figures_a_line_a_part(self, secret: str, team: Team) -> None:
+        ledger_hour(a_device(team=team), MORNING, kwh=2.0, team=team)
+        query = urlencode(PERIOD | {"granularity": "hour", "group_by": "team"})
+        headers = {"Authorization": f"Bearer {secret}", "Accept": "text/csv"}
+        response = Client().get(f"/api/v1/footprint?{query}", headers=headers)
+        header, line = response.content.decode().splitlines()
+        row = dict(zip(header.split(","), line.split(","), strict=True))
+        assert response["Content-Type"] == "text/csv; charset=utf-8"
+        assert (row["part"], row["start"], float(row["co2e_location_kg"])) == (team.name, "2026-11-20T08:00:00Z", 0.6)
+        assert (row["co2e_market_kg"], row["cost_eur"], row["factors"]) == ("", "0.5", "intensity:FR:2023")
+
+
+class TestReaders:
+    def test_someone_who_is_signed_in_reads_what_they_may_see(self, team: Team) -> None:
+        hour_of(team, 2.0)
+        hour_of(None, 5.0)
+        client = Client()
+        for role, kwh in (("auditor", 7.0), ("", None)):
+            client.force_login(User.objects.create(username=f"of-{role}", organisation_role=role))
+            found = client.get(f"/api/v1/footprint?{urlencode(PERIOD)}").json()["totals"]["it_energy_kwh"]
+            assert (found and found["mid"]) == kwh
 
 
 class TestCost:

@@ -108,6 +108,11 @@ class TestLookup:
         assert drive.id == "embodied:hdd:boaviztapi-doc" and drive.unit == "kg"
 
 
+def _row(factor_id: str, year: int) -> Row:
+    factor = Factor(factor_id, Range.exact(1.0), "1", Status.DEFAULT, "s", year=year)
+    return Row(factor, "pue", "default", "p", date(year, 1, 1), None, "n")
+
+
 class TestCatalog:
     def test_refuses_the_same_fact_twice(self) -> None:
         factor = Factor("x", Range.exact(1.0), "1", Status.DEFAULT, "s")
@@ -115,9 +120,91 @@ class TestCatalog:
         with pytest.raises(FactorDataError, match="stands twice"):
             Catalog([row, row])
 
+    def test_refuses_two_rows_of_one_year(self) -> None:
+        rows = [_row("x", 2021), _row("y", 2021)]
+        with pytest.raises(FactorDataError, match=r"y .*stands twice"):
+            Catalog(rows)
+
+    @pytest.mark.parametrize(("year", "answer"), [(None, 2023), (2030, 2023), (2022, 2021), (2021, 2021), (1990, 2019)])
+    def test_answers_with_the_year_else_the_nearest_the_earlier_of_two(self, year: int | None, answer: int) -> None:
+        book = Catalog([_row("b", 2021), _row("c", 2023), _row("a", 2019)])
+        assert book.get("pue", "default", year).year == answer
+        assert book.years("pue", "default") == [2019, 2021, 2023]
+        assert [row.factor.id for row in book] == ["c", "b", "a"] and book.keys("pue") == ["default"]
+
     def test_names_what_is_missing(self) -> None:
         with pytest.raises(FactorDataError, match="no factor pue for 'moon'"):
             CATALOG.get("pue", "moon")
+
+
+class TestYears:
+    def test_a_year_has_its_own_factor_and_the_newest_stands_where_none_is_asked(self) -> None:
+        # Our World in Data, April 2026: France 78.54 in 2022, the year of the nuclear outages, 41.44 in 2025
+        outages, newest = (lookup.grid_intensity(CATALOG, "FR", year) for year in (2022, None))
+        assert (outages.id, outages.value.mid) == ("intensity:FR:2022", 78.54)
+        assert (newest.id, newest.value.mid) == ("intensity:FR:2025", 41.44)
+
+    def test_a_year_that_is_not_known_takes_the_nearest_and_says_so(self) -> None:
+        early, late = (lookup.grid_intensity(CATALOG, "US-CA", year) for year in (2018, 2022))
+        assert early.id == "intensity:US-CA:2016@for-year:2018" and early.status is Status.MODELLED
+        assert late.id == "intensity:US-CA:2023@for-year:2022" and late.status is Status.DEFAULT
+
+    def test_a_year_after_the_newest_takes_the_newest_as_it_is(self) -> None:
+        assert lookup.grid_intensity(CATALOG, "FR", 2026) == lookup.grid_intensity(CATALOG, "FR")
+        assert lookup.grid_intensity(CATALOG, "US-CA", 2026).id == "intensity:US-CA:2023"
+
+    def test_a_later_year_that_stands_in_is_a_default(self) -> None:
+        factor = lookup.grid_intensity(CATALOG, "CN-GD", 2015)
+        assert factor.id == "intensity:CN-GD:2023@for-year:2015" and factor.status is Status.DEFAULT
+
+    def test_an_unknown_part_takes_its_country_of_the_year(self) -> None:
+        assert lookup.grid_intensity(CATALOG, "FR-IDF", 2021).id == "intensity:FR:2021@unknown-part:FR-IDF"
+        assert lookup.grid_intensity(CATALOG, "ZZ", 2021).id == "intensity:world:2021"
+
+    def test_a_cloud_region_has_its_years_too(self) -> None:
+        region = lookup.cloud_region("gcp", "us-central1")
+        found = lookup.intensity(CATALOG, provider="gcp", region="us-central1", year=2023)
+        assert found.factor.id == "intensity:cloud:gcp:us-central1:2023"
+        shares = [lookup.cloud_cfe(CATALOG, region, year) for year in (2023, 2024)]
+        assert [s.id for s in shares if s] == [f"cfe:cloud:gcp:us-central1:{year}" for year in (2023, 2024)]
+
+    def test_years_past_end_when_the_next_begins(self) -> None:
+        for row in ROWS:
+            if row.quantity in ("grid_intensity", "residual_mix", "cloud_grid_intensity") and row.valid_to is not None:
+                assert row.valid_to == date(row.valid_from.year + 1, 1, 1)
+                assert row.valid_from.year < CATALOG.years(row.quantity, row.key)[-1] or row.key == "NL"
+
+
+class TestResidualMix:
+    def test_is_what_a_country_publishes_for_the_year(self) -> None:
+        # AIB, Table 2: Germany 719.90 in 2023, 724.56 in 2024, 701.47 in 2025
+        got = [lookup.residual_mix(CATALOG, "DE", year) for year in (2023, 2024, 2025, None)]
+        assert [mix.value.mid for mix in got if mix] == [719.90, 724.56, 701.47, 701.47]
+
+    def test_of_a_us_state_is_its_subregions_in_grams(self) -> None:
+        # Green-e: Northwest 656.53 lb/MWh x 0.45359237 = 297.80 g/kWh
+        oregon = lookup.residual_mix(CATALOG, "us-or")
+        assert oregon is not None and oregon.value.mid == pytest.approx(297.80, abs=0.01)
+        assert oregon.id == "residual:US-NWPP:2023@subregion-of:US-OR" and oregon.status is Status.MODELLED
+
+    def test_of_a_state_with_several_subregions_spans_them_all(self) -> None:
+        virginia = lookup.residual_mix(CATALOG, "US-VA")
+        parts = [CATALOG.get("residual_mix", key).value for key in ("US-SRVC", "US-RFCW", "US-RFCE")]
+        assert virginia is not None and virginia.status is Status.DEFAULT
+        assert virginia.id == "residual:US-SRVC:2023@unknown-subregion:US-VA"
+        assert (virginia.value.low, virginia.value.high) == (min(p.low for p in parts), max(p.high for p in parts))
+
+    @pytest.mark.parametrize("zone", ["", "JP", "AT", "US", "US-ZZ", "world"])
+    def test_is_not_guessed_where_nobody_publishes_one(self, zone: str) -> None:
+        assert lookup.residual_mix(CATALOG, zone) is None
+
+    def test_of_a_part_of_a_country_is_the_countrys_and_says_so(self) -> None:
+        part = lookup.residual_mix(CATALOG, "SE-SE3")
+        assert part is not None and part.id == "residual:SE:2025@unknown-part:SE-SE3"
+
+    def test_every_state_has_one(self) -> None:
+        states = [zone for zone in CATALOG.keys("grid_intensity") if zone.startswith("US-")]
+        assert [zone for zone in states if lookup.residual_mix(CATALOG, zone) is None] == []
 
 
 class TestWaterBehindTheGrid:

@@ -63,14 +63,14 @@ class TestCloudRegions:
     def test_in_a_part_of_a_country_without_figures_take_the_country_more_widely(self) -> None:
         found = lookup.intensity(CATALOG, provider="azure", region="australiaeast")
         assert found.step is Step.COUNTRY and found.factor.status is Status.DEFAULT
-        assert found.factor.id == "intensity:AU:2023@unknown-part:AU-NSW@cloud:azure:australiaeast"
+        assert found.factor.id == "intensity:AU:2025@unknown-part:AU-NSW@cloud:azure:australiaeast"
 
     def test_overhead_and_water_are_the_regions_where_published_else_the_geographys(self) -> None:
         virginia, frankfurt = lookup.cloud_region("azure", "eastus"), lookup.cloud_region("aws", "eu-central-1")
         assert lookup.cloud_pue(CATALOG, virginia).value.mid == 1.14
         assert lookup.cloud_wue(CATALOG, virginia).value.mid == 0.14
         assert lookup.cloud_pue(CATALOG, frankfurt).id == "pue:cloud:aws:emea:2023@cloud:aws:eu-central-1"
-        assert lookup.cloud_wue(CATALOG, frankfurt).id == "wue:cloud:aws:2023@cloud:aws:eu-central-1"
+        assert lookup.cloud_wue(CATALOG, frankfurt).id == "wue:cloud:aws:2024@cloud:aws:eu-central-1"
 
     def test_carbon_free_share_is_known_for_one_provider_and_not_guessed_for_others(self) -> None:
         cfe = lookup.cloud_cfe(CATALOG, lookup.cloud_region("gcp", "europe-north2"))
@@ -90,10 +90,10 @@ class TestIntensityChain:
             ("se-se3", Step.YEARLY_ZONE, "intensity:SE-SE3:2025"),
             ("CN-GD", Step.YEARLY_ZONE, "intensity:CN-GD:2023"),
             ("SE-SE3-STHLM", Step.SUBDIVISION, "intensity:SE-SE3:2025@unknown-part:SE-SE3-STHLM"),
-            ("FR-IDF", Step.COUNTRY, "intensity:FR:2023@unknown-part:FR-IDF"),
+            ("FR-IDF", Step.COUNTRY, "intensity:FR:2025@unknown-part:FR-IDF"),
             ("LI", Step.CONTINENT, "intensity:continent:europe:2023@unknown-part:LI"),
-            ("", Step.WORLD, "intensity:world:2023"),
-            ("nowhere", Step.WORLD, "intensity:world:2023"),
+            ("", Step.WORLD, "intensity:world:2025"),
+            ("nowhere", Step.WORLD, "intensity:world:2025"),
         ],
     )
     def test_each_step_is_taken_in_turn_and_named(self, zone: str, step: Step, factor_id: str) -> None:

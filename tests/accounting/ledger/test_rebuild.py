@@ -145,7 +145,7 @@ class TestPlaces:
         post(a_device(), [0, 60], 100.0)
         rebuild_dirty(now=NOON)
         row = LedgerHour.objects.get()
-        assert row.status == "DEFAULT" and "intensity:world:2023" in row.factor_ids
+        assert row.status == "DEFAULT" and "intensity:world:2025" in row.factor_ids
 
     def test_an_hour_keeps_the_terms_it_began_with(self) -> None:
         site = a_site(grid_zone="FR", pue=1.2)
@@ -153,8 +153,8 @@ class TestPlaces:
         post(a_device(site=site), range(0, 7201, 60), 1000.0)
         rebuild_dirty(now=NOON)
         first, second = LedgerHour.objects.filter(it_energy_kwh__gt=0).order_by("hour")
-        assert first.facility_energy_kwh == pytest.approx(1.2) and "intensity:FR:2023" in first.factor_ids
-        assert second.facility_energy_kwh == pytest.approx(2.0) and "intensity:PL:2023" in second.factor_ids
+        assert first.facility_energy_kwh == pytest.approx(1.2) and "intensity:FR:2025" in first.factor_ids
+        assert second.facility_energy_kwh == pytest.approx(2.0) and "intensity:PL:2025" in second.factor_ids
         assert f"site:paris:pue@{EIGHT:%Y-%m-%d}T08:30:00Z" in second.factor_ids
 
     def test_weights_telemetry_and_terms_by_the_time_each_held(self, settings) -> None:

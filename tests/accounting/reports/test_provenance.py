@@ -20,6 +20,9 @@ class TestDescribe:
             ),
             ("tdp:nvidia-h100-sxm:2025@unknown-variant:h100", "nvidia-h100-sxm for h100", Status.DEFAULT),
             ("tdp:cpu:amd_epyc_7742", "amd epyc 7742", Status.MODELLED),
+            ("intensity:US-VA:2016@for-year:2020", "US-VA for 2020", Status.MODELLED),
+            ("intensity:US-VA:2016@for-year:2015", "US-VA for 2015", Status.DEFAULT),
+            ("residual:US-CAMX:2023@unknown-subregion:US-CA", "US-CAMX for US-CA", Status.DEFAULT),
         ],
     )
     def test_names_the_row_and_what_it_stands_in_for(self, factor_id: str, of: str, status: Status) -> None:

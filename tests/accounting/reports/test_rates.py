@@ -36,7 +36,7 @@ class TestCarbonRate:
 
 class TestDescribe:
     def test_names_value_and_source_of_a_packaged_factor(self) -> None:
-        (line,) = describe(["intensity:FR:2023"])
+        (line,) = describe(["intensity:FR:2025"])
         assert line.factor == catalog().get("grid_intensity", "FR")
         assert (line.quantity, line.of, line.url) == ("Grid intensity", "FR", line.factor.url)
 

@@ -62,6 +62,13 @@ class TestFactorPage:
         assert not set(map(id, first.context["page"])) & set(map(id, second.context["page"]))
         assert member.get(reverse("factors"), {"page": "nonsense"}).context["page"].number == 1
 
+    def test_keeps_the_year_on_every_page_and_in_the_file(self, member: Client) -> None:
+        page = member.get(reverse("factors"), {"of": "grid_intensity", "year": "2022"})
+        text = page.content.decode()
+        assert "<option selected>2022</option>" in text and "of=grid_intensity&amp;year=2022&amp;csv=1" in text
+        assert "of=grid_intensity&amp;year=2022&amp;page=2" in text
+        assert {row.factor.year for row, _ in page.context["lines"]} == {2022}
+
     def test_says_so_when_nothing_matches(self, member: Client) -> None:
         page = member.get(reverse("factors"), {"q": "<b>no such thing</b>"})
         assert "No factor matches" in page.content.decode() and "<b>no such" not in page.content.decode()
@@ -77,6 +84,17 @@ class TestFactorCsv:
             )
             assert float(line["low"]) <= float(line["value"]) <= float(line["high"])
 
+    def test_a_countrys_code_finds_the_country_alone(self, member: Client) -> None:
+        lines = found(member, q="de", of="residual_mix")
+        assert [line["id"] for line in lines] == [f"residual:DE:{year}" for year in (2025, 2024, 2023)]
+
+    def test_shows_one_year_where_it_is_asked_and_every_year_else(self, member: Client) -> None:
+        asked = {"q": "France intensity", "of": "grid_intensity"}
+        every, one = found(member, **asked), found(member, **asked, year="2021")
+        assert [line["year"] for line in every] == [str(year) for year in range(2025, 2018, -1)]
+        assert [line["id"] for line in one] == ["intensity:FR:2021"]
+        assert found(member, **asked, year="last") == every
+
     @pytest.mark.parametrize(
         ("text", "factor_id"),
         [
@@ -85,6 +103,7 @@ class TestFactorCsv:
             ("H100-SXM power", "tdp:nvidia-h100-sxm:2025"),
             ("epyc 7742", "tdp:cpu:amd_epyc_7742"),
             ("france water", "ewif:FR:macknick2023"),
+            ("germany residual 2024", "residual:DE:2024"),
         ],
     )
     def test_finds_rows_by_all_words_wherever_they_stand(self, member: Client, text: str, factor_id: str) -> None:

@@ -70,7 +70,7 @@ class TestSitePage:
         saved = admin.post(reverse("site", args=[site.pk]), terms(grid_zone="FR", pue="1.3"))
         assert saved.status_code == 302
         after = admin.get(reverse("site", args=[site.pk])).content
-        assert b"Nobody has said" not in after and b"56.0" in after
+        assert b"Nobody has said" not in after and b"41.4" in after
 
     def test_saving_terms_marks_the_hours_since_for_restating_and_no_others(self, admin: Client) -> None:
         site = Site.objects.create(name="Lyon", slug="lyon")

@@ -55,7 +55,7 @@ def site_factors(
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Six queries, two more at most for prices, and one for each run of hours that are far apart. Without
+    energy. Five queries, two more at most for prices, and one for each run of hours that are far apart. Without
     `priced` nobody asks what it costs, which spares two.
 
     `stale_for` is for live figures only, never for the ledger: where the zone's hour is not known yet, its newest value

@@ -50,8 +50,8 @@ _WORDS_OF_TOPIC = {
     "market": ("contract", "certificate", "supplier", "residual_mix", "cfe"),
     "wue": ("wue", "water"),
     "ewif": ("ewif",),
-    "price": ("price", "tariff", "rate", "rental", "carbon_price"),
-    "embodied": ("embodied", "lifetime", "device", "embodied_component", "embodied_server"),
+    "price": ("price", "price-hour", "tariff", "exchange", "rental", "carbon_price"),
+    "embodied": ("embodied", "lifetime", "device", "component", "server", "die", "host", "allocation"),
 }
 _TOPIC = {word: topic for topic, words in _WORDS_OF_TOPIC.items() for word in words}
 
@@ -87,6 +87,8 @@ def quantities(
     operational = f"co2e_{basis}_kg"
     known["co2e_total_kg"] = _sum(known[operational], known["embodied_kg"])
     topics = {**_TOPICS, "co2e_total_kg": (*_TOPICS[operational], "embodied")}
+    if totals.carbon_cost:
+        topics["cost"] = (*topics["cost"], "intensity")
     answer = {
         name: reach and evidence.quantity(name, reach, _unit(name, currency), topics[name])
         for name, reach in known.items()
@@ -129,6 +131,8 @@ def topic_of(factor_id: str) -> str:
     kind, _, rest = factor_id.partition(":")
     if kind in ("telemetry", "site", "own"):  # telemetry:paris:pue, site:paris:pue@2026-11-21, own:7:pue:default
         return _TOPIC.get(rest.split(":")[1].partition("@")[0] if ":" in rest else rest, "")
+    if kind == "device" and rest.endswith(":rental"):
+        return "price"
     if kind == "tolerance":
         of = rest.partition("/")[0]
         return _TOPIC.get(of, "energy")

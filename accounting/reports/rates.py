@@ -64,7 +64,7 @@ def carbon_rate(site: Site | None, *, now: datetime) -> CarbonRate:
 
 
 def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool = True) -> dict[int | None, CarbonRate]:
-    """The same for several sites: eight queries, one more for other currencies, one a site; two less without prices.
+    """The same for several sites: six queries, two more at most for prices, and one a site; two less without prices.
 
     Where the running hour of a zone is not known yet, its newest value stands in for some hours, and says stale.
     """

@@ -13,6 +13,7 @@ from django.db.models import Q
 from accounting.ledger.instants import HOUR, hour_at, to_us
 from accounting.methods.attribution import NO_JOB, Hold
 from accounting.methods.energy import Ints, PowerSeries
+from accounting.methods.epochs import readings_by_poster, taken
 from accounting.methods.units import US_PER_HOUR
 from accounting.models import Device, DeviceSample, Job, JobMark
 
@@ -43,7 +44,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One source's series of a device, with the job label of each reading."""
+    """A series of a device by one source, with the job label of each reading. Several posters: several series."""
 
     source: int
     series: PowerSeries
@@ -65,7 +66,8 @@ def windows_of(device_hours: Iterable[tuple[int, datetime]]) -> list[Window]:
 def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     """For each window its sources, best first, with every source's nearest neighbours beyond both edges.
 
-    A neighbour within `REACH_US` is found for each source; further out, only the nearest of all. Five queries.
+    A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Five
+    queries.
     """
     rows: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(len(windows))}
     if windows:
@@ -124,18 +126,18 @@ def hours_with_samples() -> Iterator[tuple[int, datetime]]:
 
 
 def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:
-    """(window, moment) of the readings just outside: per source within reach, else the nearest of all."""
+    """(window, moment) of the readings just outside: per source and poster within reach, else the nearest of all."""
     near = [
         _query(
             windows,
             f"SELECT w.i, max(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us < w.a "
-            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source",
+            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source, s.epoch",
             REACH_US,
         ),
         _query(
             windows,
             f"SELECT w.i, min(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us >= w.b "
-            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source",
+            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source, s.epoch",
             REACH_US,
         ),
     ]
@@ -181,10 +183,11 @@ def _by_source(rows: list[tuple[Any, ...]]) -> list[Reading]:
     power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (2, 3))  # None becomes nan
     epoch, measured = np.array(columns[4], dtype=np.int64), np.array(columns[5], dtype=np.bool_)
     job = np.array([j or NO_JOB for j in columns[6]], dtype=np.int64)
+    whole = PowerSeries(at_us, power_w, energy_j, epoch, measured)
     readings = []
     for one in np.unique(source):
         of_source = np.flatnonzero(source == one)
         order = of_source[np.argsort(at_us[of_source], kind="stable")]
-        series = PowerSeries(at_us[order], power_w[order], energy_j[order], epoch[order], measured[order])
-        readings.append(Reading(int(one), series, job[order]))
+        series = taken(whole, order)
+        readings += [Reading(int(one), taken(series, rows), job[order[rows]]) for rows in readings_by_poster(series)]
     return readings

@@ -29,7 +29,7 @@ class TestTwoAgentsOnOneDevice:
 
     def test_come_out_the_same_hour_by_hour_and_all_at_once(self) -> None:
         device, dice = a_device(), random.Random(5)
-        first, second, third = (sorted(dice.sample(range(0, 14_000), 150)) for _ in range(3))
+        first, second, third = ([s + k / 4 for s in sorted(dice.sample(range(14_000), 150))] for k in range(3))
         post(device, first, lambda s: 200 + s % 90, counter=lambda s: 210 * s, epoch=3)
         post(device, second, lambda s: 190 + s % 90, counter=lambda s: 7 + 200 * s, epoch=1)
         post(device, third[70:], lambda s: 150 + s % 70, epoch=2)

@@ -34,6 +34,7 @@ class Figures(Schema):
     cost: Interval
     covered_s: float
     missing_s: float
+    idle_kwh: float
     measured_share: float | None
     coverage: float | None
     status: str | None

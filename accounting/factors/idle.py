@@ -1,10 +1,13 @@
 """What a device draws doing nothing: its kind's idle share of its TDP. Not read off it, so it is a factor."""
 
+from functools import lru_cache
+
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.methods.records import Figure, Range, Status
 
 
+@lru_cache(maxsize=1024)  # a rebuild asks for every row
 def idle_draw_w(catalog: Catalog, *, kind: str, model: str, tdp_w: float | None) -> Figure | None:
     """Watts; None where no share is known of its kind, or no TDP of it.
 

@@ -14,8 +14,9 @@ from accounting.ledger.instants import HOUR, hour_at, to_us
 from accounting.methods.attribution import NO_JOB, Hold
 from accounting.methods.energy import Ints, PowerSeries
 from accounting.methods.epochs import readings_by_poster, taken
+from accounting.methods.sharing import Use, uses_of_readings
 from accounting.methods.units import US_PER_HOUR
-from accounting.models import Device, DeviceSample, Job, JobMark
+from accounting.models import Device, DeviceSample, DeviceUse, Job, JobMark
 
 REACH_US = 2 * US_PER_HOUR  # a source that speaks less often counts only where no other one does
 FOREVER_US = 1 << 62
@@ -94,6 +95,30 @@ def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
     for device_id, job_id, started_us, ended_us in rows:
         holds[device_id].append(Hold(job_id, started_us, FOREVER_US if ended_us is None else ended_us))
     return holds
+
+
+def load_uses(windows: Sequence[Window], *, reach_us: int) -> list[list[Use]]:
+    """For each window what jobs used of its device, with what reaches in from beyond its edges. One query."""
+    told: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    if windows:
+        rows = _query(
+            windows,
+            "SELECT w.i, u.measured_at_us, u.job_id, u.utilization, u.mig_slice, u.mig_fraction FROM w "
+            f"JOIN {DeviceUse._meta.db_table} u ON u.device_id = w.d AND u.measured_at_us >= w.a - %s "
+            "AND u.measured_at_us < w.b + %s ORDER BY w.i, u.measured_at_us, u.job_id, u.mig_slice",
+            reach_us,
+            reach_us,
+        )
+        for i, *row in rows:
+            told[i].append(tuple(row))
+    return [_uses(told[i], reach_us) for i in range(len(windows))]
+
+
+def _uses(rows: Sequence[tuple[Any, ...]], reach_us: int) -> list[Use]:
+    if not rows:
+        return []
+    at_us, jobs, utilizations, names, fractions = zip(*rows, strict=True)
+    return uses_of_readings(at_us, jobs, utilizations, list(zip(names, fractions, strict=True)), reach_us=reach_us)
 
 
 def load_devices(device_ids: Iterable[int]) -> dict[int, Device]:

@@ -17,6 +17,7 @@ COLUMNS = (
     "covered_s",
     "missing_s",
     "measured_kwh",
+    "idle_kwh",
 )
 _ROWS_AT_ONCE = 500
 _LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker

@@ -40,6 +40,8 @@ def replace_energy(device_hours: Collection[tuple[int, datetime]], rows: Iterabl
             covered_s=row.covered_s,
             missing_s=row.missing_s,
             held_s=row.held_s,
+            idle_j=row.idle_j,
+            shared_by=row.shared_by,
             status=row.status,
             source=row.source,
         )
@@ -98,6 +100,8 @@ def _sealed_row(row: EnergyHour, measured_kwh: float | None) -> EnergyRow:
         status=Status(row.status),
         source=row.source,
         sealed=True,
+        idle_j=row.idle_j,
+        shared_by=row.shared_by,
     )
 
 
@@ -112,6 +116,7 @@ def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: dat
         covered_s=row.covered_s,
         missing_s=row.missing_s,
         measured_kwh=footprint.measured_kwh,
+        idle_kwh=footprint.idle_kwh,
         energy_status=row.status,
         status=footprint.status,
         factor_ids=footprint.factor_ids,

@@ -6,11 +6,15 @@ falls either wrapped, where its limit is known, or was reset; across a reset not
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accounting.methods.energy import Floats, Ints
+from accounting.methods.energy import Bools, Floats, Ints
 from accounting.methods.units import J_PER_KWH, MJ_PER_J, UJ_PER_J, US_PER_S
+
+Amounts = NDArray[Any]  # in the counter's unit: whole numbers stay whole
 
 
 class CounterUnit(StrEnum):
@@ -72,28 +76,29 @@ def rising_energy(
     epoch = np.zeros(raw.size, dtype=np.int64)
     epoch[read[1:]] = reset
     energy_j = np.full(raw.size, np.nan)
-    energy_j[read] = _in_joules(_since_reset(np.where(reset, 0, rise), reset), unit)
+    energy_j[read] = _in_joules(_since_reset(np.where(reset, 0, rise), reset, read.size), unit)
     return RisingEnergy(energy_j, np.cumsum(epoch))
 
 
-def _since_reset(rise: Floats | Ints, reset: np.ndarray) -> Floats | Ints:
-    """The running sum of the rises, begun again after each reset."""
-    total = np.concatenate((np.zeros(1, dtype=rise.dtype), np.cumsum(rise)))[: rise.size + 1]
-    begins = np.concatenate(([0], np.where(reset, np.arange(1, rise.size + 1), 0)))
-    since: Floats | Ints = total - total[np.maximum.accumulate(begins)]
+def _since_reset(rise: Amounts, reset: Bools, readings: int) -> Amounts:
+    """The running sum of the rises at each reading, begun again after each reset."""
+    total = np.concatenate((np.zeros(1, dtype=rise.dtype), np.cumsum(rise)))[:readings]
+    begins = np.concatenate(([0], np.where(reset, np.arange(1, rise.size + 1), 0)))[:readings]
+    since: Amounts = total - total[np.maximum.accumulate(begins)]
     return since
 
 
-def _in_joules(amounts: Floats | Ints, unit: CounterUnit) -> Floats:
+def _in_joules(amounts: Amounts, unit: CounterUnit) -> Floats:
     per_j = _per_j(unit)
-    return amounts * J_PER_KWH if unit is CounterUnit.KILOWATT_HOUR else amounts / per_j
+    in_joules: Floats = amounts * J_PER_KWH if unit is CounterUnit.KILOWATT_HOUR else amounts / per_j
+    return in_joules
 
 
 def _per_j(unit: CounterUnit) -> float:
     return {CounterUnit.MILLIJOULE: MJ_PER_J, CounterUnit.MICROJOULE: UJ_PER_J}.get(unit, 1.0)
 
 
-def _refuse_beyond(shown: Floats | Ints, wraps_at: float | None, unit: CounterUnit) -> None:
+def _refuse_beyond(shown: Amounts, wraps_at: float | None, unit: CounterUnit) -> None:
     if not shown.size:
         return
     if shown.min() < 0:

@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from accounting.methods.attribution import Hold
-from accounting.methods.energy import Floats, Ints
+from accounting.methods.energy import Bools, Floats, Ints
 
 
 class IdlePolicy(StrEnum):
@@ -112,7 +112,8 @@ def use_weights(jobs: Sequence[int], uses: Sequence[Use], edges_us: Ints, dynami
         dynamic_j: energy above idle in each cell; where there is none at all, cells count by their length.
     """
     use, slices = _by_cell(jobs, uses, (edges_us[:-1] + edges_us[1:]) / 2)
-    told, sliced = ~np.isnan(use).any(axis=0), ~np.isnan(slices).any(axis=0)
+    told: Bools = np.all(~np.isnan(use), axis=0)
+    sliced: Bools = np.all(~np.isnan(slices), axis=0)
     weights = np.where(told, use, np.where(sliced, slices, 1.0))
     sums = weights.sum(axis=0)
     weights = np.where(sums > 0, weights / np.where(sums > 0, sums, 1.0), 1.0 / len(jobs))
@@ -142,6 +143,36 @@ def _by_cell(jobs: Sequence[int], uses: Sequence[Use], middles_us: Floats) -> tu
         use[row, cells] = np.where(first[cells], used, use[row, cells] + used)
         slices[row, cells] = np.where(first[cells], size, slices[row, cells] + size)
     return use, slices
+
+
+def uses_of_readings(
+    at_us: Sequence[int],
+    jobs: Sequence[int],
+    utilizations: Sequence[float | None],
+    slices: Sequence[tuple[str, float | None]],
+    *,
+    reach_us: int,
+) -> list[Use]:
+    """Readings of one device in rising time -> the stretches they speak for.
+
+    A reading speaks for the time since the same job and slice was read before, else since anything of the device was;
+    at most `reach_us` back, and for nothing where nobody spoke in that time.
+
+    Args:
+        slices: (name, fraction of the device) of each; an empty name is the whole device.
+    """
+    uses: list[Use] = []
+    last_of: dict[tuple[int, str], int] = {}
+    last_us, before_us = None, None  # the device's newest moment, and the one before it
+    for at, job, utilization, (name, fraction) in zip(at_us, jobs, utilizations, slices, strict=True):
+        if last_us is None or at > last_us:
+            last_us, before_us = at, last_us
+        own_us = last_of.get((job, name))
+        since_us = own_us if own_us is not None and at - own_us <= reach_us else before_us
+        if since_us is not None and 0 < at - since_us <= reach_us:
+            uses.append(Use(job, since_us, at, utilization, fraction))
+        last_of[job, name] = at
+    return uses
 
 
 def cell_edges(start_us: int, end_us: int, uses: Iterable[Use]) -> Ints:

@@ -15,14 +15,15 @@ from accounting.models.telemetry import (
     Agent,
     AgentStream,
     DeviceSample,
+    DeviceUse,
     FacilitySample,
     JobMark,
     SampleConflict,
 )
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
-    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DeviceUse",
+    "DirtyHour",    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
     "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
     "TeamHour", "User",
 ]  # fmt: skip

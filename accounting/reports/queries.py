@@ -38,7 +38,7 @@ NOBODY = {
     "device": "No device",
 }
 
-_BESIDES = ("covered_s", "missing_s", "measured_kwh")
+_BESIDES = ("covered_s", "missing_s", "measured_kwh", "idle_kwh")
 _COLUMNS = [f"{quantity}{end}" for quantity in QUANTITIES for end in ("_low", "", "_high")] + list(_BESIDES)
 _SUMS = {f"sum_{column}": Coalesce(Sum(column), 0.0) for column in _COLUMNS}
 _WORST = Max(Case(*(When(status=status, then=Value(rank)) for rank, status in enumerate(Status))))

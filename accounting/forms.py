@@ -55,16 +55,18 @@ class SiteTermsForm(forms.ModelForm):
 
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+        fields = ("grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "idle_policy")
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
+            "idle_policy": "Idle draw of shared devices",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
+            "idle_policy": "Who answers for it where several jobs hold a device at once. A job alone always does.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -73,6 +75,10 @@ class SiteTermsForm(forms.ModelForm):
         self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
+        self.fields["idle_policy"].required = False
+
+    def clean_idle_policy(self) -> str:
+        return self.cleaned_data["idle_policy"] or SiteTerms.IdlePolicy.KEPT
 
     def clean_valid_from(self) -> datetime:
         moment = self.cleaned_data["valid_from"].astimezone(UTC)

@@ -6,7 +6,7 @@ is a quadratic interpolation. A counter that rose within one epoch is preferred:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +148,7 @@ def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> Binne
     has_tail = (last >= 0) & (last < at.size - 1) & (tail_from >= start) & (tail_from < end)
     head = _pieces(series, between, np.where(has_head, first - 1, 0), head_from, np.where(has_head, head_to, head_from))
     tail = _pieces(series, between, np.where(has_tail, last, 0), tail_from, np.where(has_tail, end, tail_from))
-    whole = _whole_intervals(np.diff(at), between, first, last)
+    whole: tuple[NDArray[Any], ...] = _whole_intervals(np.diff(at), between, first, last)
     return BinnedEnergy(*(w + (h + t) for w, h, t in zip(whole, head, tail, strict=True)))
 
 

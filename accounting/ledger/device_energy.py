@@ -12,7 +12,8 @@ from accounting.factorbook.terms import terms_at, terms_of
 from accounting.factors.idle import idle_draw_w
 from accounting.ledger.energy_hours import EnergyRow, Rules, energy_rows, node_runs
 from accounting.ledger.instants import to_us
-from accounting.ledger.load import Reading, Window, load_marks, load_nodes, load_readings, load_uses
+from accounting.ledger.load import REACH_US, Reading, Window, load_marks, load_nodes, load_readings, load_uses
+from accounting.ledger.repeats import repeated_runs
 from accounting.methods.energy import NO_RUNS, Ints
 from accounting.methods.sharing import IdlePolicy
 from accounting.methods.units import US_PER_S
@@ -27,6 +28,7 @@ def energy_of(
     max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
     uses = load_uses(windows, reach_us=max_gap_us)
     under_node_us = _under_nodes(windows, devices, max_gap_us=max_gap_us)
+    under_node_us |= repeated_runs(windows, devices, catalog(), max_gap_us=max_gap_us, reach_us=REACH_US)
     policies = _Policies()
     rules = {pk: _rules(device, policies, max_gap_us, to_us(now)) for pk, device in devices.items()}
     rows = [

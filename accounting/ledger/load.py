@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Q
 
 from accounting.ledger.instants import HOUR, hour_at, to_us
-from accounting.methods.attribution import NO_JOB, Hold
+from accounting.methods.attribution import Hold
 from accounting.methods.energy import Ints, PowerSeries
 from accounting.methods.epochs import readings_by_poster, taken
 from accounting.methods.sharing import Use, uses_of_readings
@@ -23,7 +23,7 @@ FOREVER_US = 1 << 62
 
 _TABLE = DeviceSample._meta.db_table
 _JOIN = f"JOIN {_TABLE} s ON s.device_id = w.d"
-_COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, s.job_id"
+_COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, COALESCE(s.job_id, 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,12 @@ def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Five
     queries.
     """
-    rows: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(len(windows))}
-    if windows:
-        inside = _query(
-            windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
-        )
-        neighbours = _at_moments(windows, _neighbour_moments(windows))
-        for i, *row in (*inside, *neighbours):
-            rows[i].append(tuple(row))
-    return [_by_source(rows[i]) for i in range(len(windows))]
+    if not windows:
+        return []
+    inside = _query(
+        windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
+    )
+    return _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
 
 
 def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
@@ -199,20 +196,22 @@ def _query(windows: Sequence[Window], sql: str, *extra: int) -> list[tuple[Any, 
         return list(cursor.fetchall())
 
 
-def _by_source(rows: list[tuple[Any, ...]]) -> list[Reading]:
+def _by_window(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Reading]]:
+    """Rows (window, then `_COLUMNS`) as columns, cut where the window or the source changes."""
+    readings: list[list[Reading]] = [[] for _ in range(count)]
     if not rows:
-        return []
+        return readings
     columns = list(zip(*rows, strict=True))
-    source = np.array(columns[0], dtype=np.int64)
-    at_us = np.array(columns[1], dtype=np.int64)
-    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (2, 3))  # None becomes nan
-    epoch, measured = np.array(columns[4], dtype=np.int64), np.array(columns[5], dtype=np.bool_)
-    job = np.array([j or NO_JOB for j in columns[6]], dtype=np.int64)
-    whole = PowerSeries(at_us, power_w, energy_j, epoch, measured)
-    readings = []
-    for one in np.unique(source):
-        of_source = np.flatnonzero(source == one)
-        order = of_source[np.argsort(at_us[of_source], kind="stable")]
-        series = taken(whole, order)
-        readings += [Reading(int(one), taken(series, rows), job[order[rows]]) for rows in readings_by_poster(series)]
+    window, source, at_us, epoch, job = (np.array(columns[k], dtype=np.int64) for k in (0, 1, 2, 5, 7))
+    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (3, 4))  # None becomes nan
+    whole = PowerSeries(at_us, power_w, energy_j, epoch, np.array(columns[6], dtype=np.bool_))
+    order = np.lexsort((at_us, source, window))
+    turns = np.flatnonzero((np.diff(window[order]) != 0) | (np.diff(source[order]) != 0)) + 1
+    for part in np.split(order, turns):
+        series, jobs = taken(whole, part), job[part]
+        of_window = readings[int(window[part[0]])]
+        of_window += [
+            Reading(int(source[part[0]]), taken(series, several), jobs[several])
+            for several in readings_by_poster(series)
+        ]
     return readings

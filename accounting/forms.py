@@ -69,16 +69,18 @@ class SiteTermsForm(forms.ModelForm):
 
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "cloud", "emission_basis", *STATED)
+        fields = ("grid_zone", "valid_from", "cloud", "emission_basis", *STATED, "idle_policy")
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
+            "idle_policy": "Idle draw of shared devices",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
+            "idle_policy": "Who answers for it where several jobs hold a device at once. A job alone always does.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -90,6 +92,10 @@ class SiteTermsForm(forms.ModelForm):
             self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"
         for name in STATED:
             self.fields[name].widget.attrs["step"] = "any"
+        self.fields["idle_policy"].required = False
+
+    def clean_idle_policy(self) -> str:
+        return self.cleaned_data["idle_policy"] or SiteTerms.IdlePolicy.KEPT
 
     def clean_valid_from(self) -> datetime:
         moment = self.cleaned_data["valid_from"].astimezone(UTC)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from accounting.factorbook.terms import SiteFactors
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
+from accounting.factors.idle import idle_draw_w
 from accounting.ledger.energy_hours import EnergyRow, tolerances
 from accounting.methods.cost import electricity_cost
 from accounting.methods.embodied import embodied_g, embodied_rate_g_per_h
@@ -46,13 +47,26 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
     moved = [figures["embodied_g"]] if row.held_s > 0 else []
     if row.device_energy_j.high > 0:
         moved += [figure for name, figure in figures.items() if name != "embodied_g"]
+    ids = {i for f in moved for i in f.factor_ids} | set(_split_by(row, device, book))
     return Footprint(
         figures=figures,
-        parts={"measured_kwh": row.measured_j / J_PER_KWH, "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid},
-        status=Status.worst(f.status for f in moved),
-        factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        parts={
+            "measured_kwh": row.measured_j / J_PER_KWH,
+            "idle_kwh": row.idle_j / J_PER_KWH,
+            "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid,
+        },
+        status=Status.worst([*(f.status for f in moved), *([Status.MODELLED] if row.shared_by else [])]),
+        factor_ids=sorted(ids),
         intensity_step=factors.intensity_step,
     )
+
+
+def _split_by(row: EnergyRow, device: Device, book: Catalog) -> list[str]:
+    """What told idle draw from the rest, and jobs that shared the device from each other: `attribution:use`, …"""
+    if row.job_id is None:
+        return []
+    idle = idle_draw_w(book, kind=device.kind, model=device.model, tdp_w=device.tdp_w) if row.idle_j else None
+    return [*(idle.factor_ids if idle else ()), *(f"attribution:{how}" for how in row.shared_by.split())]
 
 
 def embodied_rate(device: Device, book: Catalog) -> Figure:

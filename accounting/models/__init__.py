@@ -16,13 +16,14 @@ from accounting.models.telemetry import (
     Agent,
     AgentStream,
     DeviceSample,
+    DeviceUse,
     FacilitySample,
     JobMark,
     SampleConflict,
 )
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DeviceUse", "DirtyHour",
     "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark", "LedgerHour",
     "Membership", "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
     "TeamHour", "User",

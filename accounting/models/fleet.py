@@ -48,6 +48,11 @@ class Site(models.Model):
 class SiteTerms(models.Model):
     """What holds at a site from `valid_from` until the next terms. An empty field falls back to the catalogue."""
 
+    class IdlePolicy(models.TextChoices):
+        KEPT = "kept", "Nobody: a line of its own"
+        EQUAL = "equal", "Its jobs, in equal parts"
+        BY_USE = "by_use", "Its jobs, by their use"
+
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="terms")
     valid_from = models.DateTimeField(help_text="UTC; hours that start before it keep the earlier terms")
     grid_zone = models.CharField(
@@ -68,6 +73,12 @@ class SiteTerms(models.Model):
         null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="On-site water per kWh of IT energy"
     )
     electricity_price_per_kwh = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0)])
+    idle_policy = models.CharField(
+        max_length=10,
+        choices=IdlePolicy.choices,
+        default=IdlePolicy.KEPT,
+        help_text="Who answers for the idle draw of a device that several jobs share",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

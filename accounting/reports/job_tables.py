@@ -65,15 +65,15 @@ def split_table(parts: Sequence[Part], *, by: str, urls: Sequence[str] = ()) -> 
 
 _ENDS = (("_low", " low"), ("", ""), ("_high", " high"))
 _KNOWN = (
-    Column("measured_share", "Measured share of IT energy"), Column("coverage", "Time covered"),
-    Column("status", "Status", TEXT),
+    Column("measured_share", "Measured share of IT energy"), Column("idle_kwh", "Idle draw, kWh"),
+    Column("coverage", "Time covered"), Column("status", "Status", TEXT),
 )  # fmt: skip
 
 
 def _cells(totals: Totals) -> list[Value]:
     ranges = [getattr(totals, key) for key, _ in _PARTS]
     ends = [value for one in ranges for value in (one.low, one.mid, one.high)]
-    return [*ends, totals.measured_share, totals.coverage, str(totals.status or "")]
+    return [*ends, totals.measured_share, totals.idle_kwh, totals.coverage, str(totals.status or "")]
 
 
 def trend_table(trend: Trend, *, metric: str, grain: str, name: str) -> Table:

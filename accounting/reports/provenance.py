@@ -24,6 +24,7 @@ QUANTITY_WORDS = {
     "cooling_wue": "On-site water by way of cooling",
     "die_mm2": "Compute silicon of an accelerator",
     "lifetime": "Service life",
+    "idle_share": "Idle draw, as a share of TDP",
     "tolerance": "Tolerance of a reading",
     "continent_grid_intensity": "Grid intensity of a continent",
     "cloud_grid_intensity": "Grid intensity of a cloud region",
@@ -43,6 +44,7 @@ OWN_WORDS = {
     "telemetry": ("As the site's own telemetry said", Status.MEASURED),
     "site": ("As stated in the site's terms", Status.MODELLED),
     "device": ("As stated for the device", Status.MODELLED),
+    "attribution": ("How jobs that held a device at once were told apart", Status.MODELLED),
     "price": ("No typical price is known in this currency: state the site's price", Status.DEFAULT),
 }
 

@@ -109,7 +109,7 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
 
 def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     """A new row that starts out as the terms before it."""
-    kept = ("grid_zone", "cloud_provider", "cloud_region", "emission_basis", *STATED)
+    kept = ("grid_zone", "cloud_provider", "cloud_region", "emission_basis", *STATED, "idle_policy")
     return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
 
 

@@ -17,7 +17,7 @@ from accounting.models import ApiToken, Membership, Project, Site, SiteTerms, Te
 LOCAL = "%Y-%m-%dT%H:%M"
 STATED = (
     "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "price_currency", "price_zone", "carbon_price_per_t",
-    "carbon_price_currency", "embodied_allocation",
+    "carbon_price_currency", "embodied_allocation", "idle_policy",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ class SiteTermsForm(forms.ModelForm):
             "carbon_price_per_t": "Carbon price per tonne CO₂e",
             "carbon_price_currency": "Currency of the carbon price",
             "embodied_allocation": "Embodied carbon goes to jobs",
+            "idle_policy": "Idle draw of shared devices",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
@@ -93,6 +94,7 @@ class SiteTermsForm(forms.ModelForm):
             "carbon_price_per_t": "Optional: a tax, an allowance or your own shadow price on operational carbon.",
             "carbon_price_currency": "Three letters. Empty: the ledger's own.",
             "embodied_allocation": "By use, what a job holds and does not use stays on the line without a job.",
+            "idle_policy": "Who answers for it where several jobs hold a device at once. A job alone always does.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -105,6 +107,10 @@ class SiteTermsForm(forms.ModelForm):
         self.fields["embodied_allocation"].required = False
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t"):
             self.fields[name].widget.attrs["step"] = "any"
+        self.fields["idle_policy"].required = False
+
+    def clean_idle_policy(self) -> str:
+        return self.cleaned_data["idle_policy"] or SiteTerms.IdlePolicy.KEPT
 
     def clean_price_currency(self) -> str:
         return currency_or_empty(self.cleaned_data["price_currency"])

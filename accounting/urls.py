@@ -13,6 +13,7 @@ urlpatterns = [
     path("profile/", signin.profile, name="profile"),
     path("figures/trend.json", figures.trend_json, name="trend"),
     path("figures/split.csv", figures.split_csv, name="split-csv"),
+    path("figures/holes", figures.holes_estimate, name="holes"),
     path("teams/", teams.team_list, name="teams"),
     path("teams/new", teams.team_new, name="team-new"),
     path("teams/<int:team_id>/", teams.team_page, name="team"),

@@ -2,9 +2,10 @@
 
 The same samples are rebuilt through the ledger and integrated by a plain numpy trapezoid over arrays already in memory,
 in turn, in one run; printed is the ratio of their samples per second, median and range. Between the two stands the
-ledger's own kernel on the same arrays: what precedence, edges and gaps cost before any database. It works in a database
-of its own: SQLite in a temporary folder, or one that it creates beside the one DATABASE_URL names, and drops again.
-BENCH_SHORT=1 uses a tenth of the samples.
+ledger's own kernel on the same arrays: what precedence, edges and gaps cost before any database, and the whole pure way
+from readings to hourly energy, carbon, water and cost (`footprint`), fed in chunks. Its peak memory is printed for the
+same hours and for eight times as many. The database is its own: SQLite in a temporary folder, or one that it creates
+beside the one DATABASE_URL names, and drops again. BENCH_SHORT=1 uses a tenth of the samples.
 """
 
 import os
@@ -12,7 +13,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 SHORT = bool(os.environ.get("BENCH_SHORT"))
 DEVICES, HOURS, EVERY_S = (10, 8, 10) if SHORT else (40, 20, 10)
 ROUNDS = 5 if SHORT else 7
+FOOTPRINT_HOURS, CHUNK_HOURS = (48, 8) if SHORT else (240, 8)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -52,6 +55,8 @@ def measure() -> None:
     ways: dict[str, Callable[[], Any]] = {
         "rebuild": lambda: rebuild_everything(now=now),
         "kernel": lambda: [by_kernel(one) for one in series],
+        "footprint": lambda: by_footprint(stream(FOOTPRINT_HOURS)),
+        "numpy (1)": lambda: [by_numpy(one) for one in stream(FOOTPRINT_HOURS)],
         "numpy": lambda: [by_numpy(one) for one in series],
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -63,11 +68,15 @@ def measure() -> None:
                 seconds[name].append(time.perf_counter() - started)
     same_energy(series)
     print(f"{count:,} samples, {DEVICES} devices x {HOURS} h every {EVERY_S} s; {ROUNDS} rounds in turn")
+    counts = dict.fromkeys(ways, count) | dict.fromkeys(("footprint", "numpy (1)"), FOOTPRINT_HOURS * 3600)
     for name in ways:
-        print(f"{name:<8} {count / statistics.median(seconds[name]):>14,.0f} samples/s  (median, for scale)")
-    for name in ("rebuild", "kernel"):
-        ratios = sorted(n / s for n, s in zip(seconds["numpy"], seconds[name], strict=True))
-        print(f"{name} / numpy  {statistics.median(ratios):.4f}  [{ratios[0]:.4f}, {ratios[-1]:.4f}]")
+        print(f"{name:<9} {counts[name] / statistics.median(seconds[name]):>14,.0f} samples/s  (median, for scale)")
+    for name, plain in (("rebuild", "numpy"), ("kernel", "numpy"), ("footprint", "numpy (1)")):
+        ratios = sorted(n / s for n, s in zip(seconds[plain], seconds[name], strict=True))
+        print(f"{name} / {plain}  {statistics.median(ratios):.4f}  [{ratios[0]:.4f}, {ratios[-1]:.4f}]")
+    once, eight = peak_mib(FOOTPRINT_HOURS), peak_mib(8 * FOOTPRINT_HOURS)
+    print(f"footprint, peak memory: {once:.1f} MiB over {FOOTPRINT_HOURS} h, {eight:.1f} MiB over 8 times as many")
+    print(f"8x hours / 1x hours, peak memory  {eight / once:.3f}")
 
 
 def fill() -> list[Any]:
@@ -144,6 +153,42 @@ def by_kernel(one: Any) -> Any:
     edges_us = one.at_us[0] + np.arange(HOURS + 1, dtype=np.int64) * 3_600_000_000
     judged = judge([one], max_gap_us=120_000_000, reach_us=REACH_US)
     return integrate_by_precedence([one], judged, edges_us)
+
+
+def stream(hours: int) -> Iterator[Any]:
+    """A device read every second, CHUNK_HOURS at a time, its power from a table: making it costs next to nothing."""
+    import numpy as np
+
+    from accounting.methods.energy import PowerSeries
+
+    n = CHUNK_HOURS * 3600
+    watts = np.random.default_rng(11).uniform(60.0, 700.0, n)
+    none, epoch, seen = np.full(n, np.nan), np.ones(n, dtype=np.int64), np.ones(n, dtype=bool)
+    second_us = np.arange(n, dtype=np.int64) * 1_000_000
+    for first in range(0, hours, CHUNK_HOURS):
+        yield PowerSeries(second_us + first * 3_600_000_000, watts, none, epoch, seen)
+
+
+def by_footprint(chunks: Iterator[Any]) -> float:
+    """Hourly energy, facility energy, carbon, water and cost; only their sum is kept."""
+    import numpy as np
+
+    from accounting.methods.hourly import HourlyRates, hourly_footprints
+
+    def rates_of(hour_us: Any) -> HourlyRates:
+        hour = (hour_us // 3_600_000_000 % 24).astype(np.float64)
+        return HourlyRates(1.2 + hour / 100, 300 - 5 * hour, 0.3 + hour / 50, 1.5 + hour / 100, 0.1 + hour / 500)
+
+    found = hourly_footprints(chunks, rates_of, max_gap_us=120_000_000)
+    return sum(float(one.co2e_location_g.sum() + one.cost.sum() + one.water_offsite_l.sum()) for one in found)
+
+
+def peak_mib(hours: int) -> float:
+    tracemalloc.start()
+    by_footprint(stream(hours))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def same_energy(series: list[Any]) -> None:

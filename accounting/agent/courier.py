@@ -154,6 +154,7 @@ class Courier:
             devices=list(announcement.devices) if announcement.devices != known.devices else [],
             jobs=list(announcement.jobs) if announcement.jobs != known.jobs else [],
             device_samples=list(waiting.samples) if waiting else [],
+            device_uses=list(waiting.uses) if waiting else [],
         )
 
     def _settle(self, waiting: Waiting | None, outcome: Outcome) -> None:

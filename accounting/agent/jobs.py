@@ -1,5 +1,8 @@
 """Which job holds a device now. The best word wins: a job file, then the GPU's processes, then GREENAI_JOB_ID.
 
+A process belongs to the job of its control group; else to that which its own environment names. Where the processes of
+several jobs are on a device, none of them holds it alone: what each uses is told beside the sample.
+
 A sample names the job that holds its device when it is taken, so a job's edges are known to one interval.
 """
 
@@ -12,6 +15,7 @@ from accounting.agent.wire import JobInfo
 
 MAX_FILE_BYTES = 4096
 MAX_KEY = 200
+ENVIRONMENT = ("SLURM_JOB_ID", "GREENAI_JOB_ID")
 FIELDS = ("name", "kind", "model", "team", "project")
 
 SLURM = re.compile(r"/job_(\d+)(?=/|$)", re.MULTILINE)  # cgroup v1, and v2 up to Slurm 25
@@ -67,7 +71,7 @@ class JobFinder:
         host_job = self._from_file(self.path) if self.path and not self.path.is_dir() else self._in_folder("all")
         held = {}
         for device in devices:
-            key = self._in_folder(device) or host_job or self._from_processes(processes.get(device, ())) or self.env_job
+            key = self._in_folder(device) or host_job or self._of_processes(processes.get(device, ()))
             if key:
                 held[device] = key
         return held
@@ -96,12 +100,27 @@ class JobFinder:
             self._described[job.job] = job
         return job.job
 
-    def _from_processes(self, pids: Sequence[int]) -> str | None:
-        found = {self._job_of(pid) for pid in pids}
-        return found.pop() if len(found) == 1 else None
-
-    def _job_of(self, pid: int) -> str | None:
+    def job_of(self, pid: int) -> str | None:
+        """The job of a process, by its control group, else by its environment (which only its user may read)."""
         try:
-            return job_from_cgroup((self.proc / str(pid) / "cgroup").read_text())
+            found = job_from_cgroup((self.proc / str(pid) / "cgroup").read_text())
+        except OSError:
+            found = None
+        return found or self._named_by(pid)
+
+    def _named_by(self, pid: int) -> str | None:
+        try:
+            text = (self.proc / str(pid) / "environ").read_bytes().decode(errors="replace")
         except OSError:
             return None
+        set_to = dict(entry.partition("=")[::2] for entry in text.split("\0"))
+        named = next((set_to[name] for name in ENVIRONMENT if set_to.get(name)), None)
+        return named if named and len(named) <= MAX_KEY and named.isprintable() else None
+
+    def _of_processes(self, pids: Sequence[int]) -> str | None:
+        """The one job of all of them, else the agent's own; None where they are of several jobs."""
+        found = {self.job_of(pid) for pid in pids}
+        jobs = found - {None}
+        if len(jobs) > 1:
+            return None
+        return jobs.pop() if len(found) == 1 and jobs else self.env_job

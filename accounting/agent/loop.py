@@ -13,8 +13,9 @@ from accounting.agent.courier import LAST_FLUSH_S, Announcement, Courier
 from accounting.agent.jobs import JobFinder
 from accounting.agent.sensors.base import Reading, Sensor
 from accounting.agent.sensors.rack import Rack
+from accounting.agent.sharing import uses_now
 from accounting.agent.spool import Spool
-from accounting.agent.wire import DeviceSample
+from accounting.agent.wire import DeviceSample, DeviceUse
 
 REOPEN_S = 60.0  # how often a sensor that does not work is tried again, and how often the log says how it goes
 REPLAY_BACKLOG = 20_000  # a replay waits while this many samples do, so that it never pushes anything out of the spool
@@ -82,13 +83,13 @@ class Loop:
         sensor_of = {reading.device: sensor for sensor, readings in read for reading in readings}
         samples = [_sample(reading, sensor_of[reading.device], at, held.get(reading.device)) for reading in readings]
         if samples:
-            self._keep(samples)
+            self._keep(samples, uses_now(sensors=[sensor for sensor, _ in read], jobs=self._jobs, at=at))
         self._watts = {s.device: (s.power_w, s.status) for s in samples if s.power_w is not None}
 
-    def _keep(self, samples: Sequence[DeviceSample]) -> None:
+    def _keep(self, samples: Sequence[DeviceSample], uses: Sequence[DeviceUse]) -> None:
         self.measured += len(samples)
         now_s, marks = self._clock.now().timestamp(), self._continuity.marks
-        if self._spool.append(samples, now_s=now_s, marks=marks, new_stream=self._new_stream):
+        if self._spool.append(samples, now_s=now_s, marks=marks, new_stream=self._new_stream, uses=uses):
             self._new_stream = False
 
     def _read_replays(self) -> None:

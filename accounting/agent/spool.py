@@ -15,7 +15,7 @@ from pathlib import Path
 
 from accounting.agent.continuity import CounterMark
 from accounting.agent.spoolfile import SpoolFile, is_damage
-from accounting.agent.wire import DeviceSample
+from accounting.agent.wire import DeviceSample, DeviceUse
 
 MAX_BYTES = 256 << 20
 MAX_AGE_S = 7 * 86_400.0
@@ -31,6 +31,7 @@ class Waiting:
     stream: str
     ids: tuple[int, ...]
     samples: tuple[DeviceSample, ...]
+    uses: tuple[DeviceUse, ...] = ()  # what jobs used of the same devices at the same moments
 
 
 class Spool:
@@ -98,11 +99,13 @@ class Spool:
         now_s: float,
         marks: Mapping[str, CounterMark],
         new_stream: bool = False,
+        uses: Sequence[DeviceUse] = (),
     ) -> bool:
         """Number and keep one tick's samples. False: the disk would not take them, and they count as dropped.
 
         Args:
             new_stream: counters may have started again, so these are not to be compared with what was before.
+            uses: they wait and go with the sample of their device.
         """
 
         def write() -> None:
@@ -110,7 +113,7 @@ class Spool:
                 self._note(generation=str(int(self._fact("generation")) + 1), next_seq="1")
                 self._file.db.execute("DELETE FROM counter")
             seq = int(self._fact("next_seq"))
-            self._insert(self.stream, [replace(s, seq=seq + n) for n, s in enumerate(samples)], now_s)
+            self._insert(self.stream, [replace(s, seq=seq + n) for n, s in enumerate(samples)], now_s, uses)
             self._note(next_seq=str(seq + len(samples)))
             rows = [(device, mark.energy_j, mark.uptime_s) for device, mark in marks.items()]
             self._file.db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?, ?)", rows)
@@ -199,10 +202,13 @@ class Spool:
         self._uncounted += samples
         return False
 
-    def _insert(self, stream: str, samples: Sequence[DeviceSample], now_s: float) -> None:
+    def _insert(
+        self, stream: str, samples: Sequence[DeviceSample], now_s: float, uses: Sequence[DeviceUse] = ()
+    ) -> None:
         self._file.db.execute("INSERT OR IGNORE INTO stream (name) VALUES (?)", (stream,))
         stream_id = self._file.number("SELECT id FROM stream WHERE name = ?", stream)
-        rows = [(stream_id, sample.seq, now_s, _body(sample)) for sample in samples]
+        told = [[use for use in uses if use.device == sample.device] if uses else [] for sample in samples]
+        rows = [(stream_id, s.seq, now_s, _body(s, used)) for s, used in zip(samples, told, strict=True)]
         insert = "INSERT OR IGNORE INTO sample (stream_id, seq, spooled_at, body) VALUES (?, ?, ?, ?)"
         self._file.db.executemany(insert, rows)
 
@@ -223,7 +229,8 @@ class Spool:
             return None
         rows = list(takewhile(lambda row: row[0] == rows[0][0], rows))
         samples = tuple(replace(_sample(body), seq=int(seq)) for _, _, seq, body in rows)
-        return Waiting(rows[0][0], tuple(int(row[1]) for row in rows), samples)
+        uses = tuple(use for *_, body in rows if '"uses"' in body for use in _uses(body))
+        return Waiting(rows[0][0], tuple(int(row[1]) for row in rows), samples, uses)
 
     def _fact(self, name: str) -> str:
         return self._file.rows("SELECT value FROM fact WHERE name = ?", name)[0][0]
@@ -236,11 +243,18 @@ class Spool:
             self._note(dropped=str(int(self._fact("dropped")) + number))
 
 
-def _body(sample: DeviceSample) -> str:
+def _body(sample: DeviceSample, uses: Sequence[DeviceUse] = ()) -> str:
     fields = {name: value for name, value in asdict(sample).items() if value is not None and name != "seq"}
+    if uses:
+        fields["uses"] = [asdict(use) for use in uses]
     return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
 
 def _sample(body: str) -> DeviceSample:
     """A spool written by a newer agent may know fields that this one does not."""
     return DeviceSample(**{name: value for name, value in json.loads(body).items() if name in DeviceSample.__slots__})
+
+
+def _uses(body: str) -> list[DeviceUse]:
+    told = json.loads(body).get("uses", ())
+    return [DeviceUse(**{name: value for name, value in use.items() if name in DeviceUse.__slots__}) for use in told]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 MAX_BODY_BYTES = 1 << 20  # compressed, as it comes over the wire
 MAX_DECODED_BYTES = 8 << 20  # after gunzip
-MAX_SAMPLES = 10_000  # device and facility samples together
+MAX_SAMPLES = 10_000  # device samples, uses and facility samples together
 
 DeviceKind = Literal["cpu", "gpu", "memory", "node", "other"]
 Source = Literal["meter", "agent", "dcgm", "codecarbon", "model"]  # best first: one counts per device and interval
@@ -89,6 +89,22 @@ class DeviceSample:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """How much of a device one job used in the interval that ends at `measured_at`; for devices that jobs share.
+
+    Several slices of one job are several items. What several jobs draw together is the device's own sample.
+    """
+
+    device: str
+    job: str
+    measured_at: str
+    utilization: float | None = None  # 0..1 of the slice, or of the device; None: not known
+    mig_slice: str = ""  # name of the slice, where the device is split
+    mig_fraction: float | None = None  # the slice's part of the device
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FacilitySample:
     """One reading of a site: what cooling, losses, water and the grid were from this moment until the next."""
 
@@ -113,6 +129,7 @@ class TelemetryBatch:
     jobs: list[JobInfo] = field(default_factory=list)
     job_marks: list[JobMark] = field(default_factory=list)
     device_samples: list[DeviceSample] = field(default_factory=list)
+    device_uses: list[DeviceUse] = field(default_factory=list)
     facility_samples: list[FacilitySample] = field(default_factory=list)
 
 

@@ -47,6 +47,7 @@ class Figures(Schema):
     sci_g_per_unit: Quantity | None
     covered_s: float
     missing_s: float
+    idle_kwh: float
     coverage: float | None
     measured_share: float | None
     market_coverage: float | None
@@ -148,9 +149,18 @@ def _functional_unit(asked: Asked) -> FunctionalUnit | None:
 def _figures(one: Slice | None, basis: str, currency: str, unit: FunctionalUnit | None) -> Figures:
     if one is None:
         nothing = dict.fromkeys(Figures.model_fields)
-        return Figures.model_validate({**nothing, "covered_s": 0.0, "missing_s": 0.0})
+        return Figures.model_validate({**nothing, "covered_s": 0.0, "missing_s": 0.0, "idle_kwh": 0.0})
     known = quantities(one.totals, one.factor_ids, currency=currency, basis=basis, functional_unit=unit)
-    besides = ("covered_s", "missing_s", "coverage", "measured_share", "market_coverage", "unpriced_share", "status")
+    besides = (
+        "covered_s",
+        "missing_s",
+        "idle_kwh",
+        "coverage",
+        "measured_share",
+        "market_coverage",
+        "unpriced_share",
+        "status",
+    )
     return Figures.model_validate(
         {**known, **{name: getattr(one.totals, name) for name in besides}}, from_attributes=True
     )

@@ -1,4 +1,4 @@
-"""The load models of accounting.methods.estimate with their numbers: rows `power_model` of the catalogue.
+"""The load models of accounting.methods.estimate with their numbers: rows `power_model` and `idle_share`.
 
 Node draw is calibrated on the AC meters of 153 MLPerf Training v4.0 runs of Supermicro nodes with 8 H100 SXM (700 W
 each), switches and cooling left out: mean node power over 8 x 700 W, the geometric mean over the (system, benchmark)
@@ -17,7 +17,7 @@ _XEON_PLATINUM = re.compile(r"xeon.*platinum", re.IGNORECASE)
 
 
 def number(catalog: Catalog, key: str) -> Factor:
-    """One number of the models, for example `gpu_idle_share`. Raises FactorDataError."""
+    """One number of the models, for example `devices_per_node`. Raises FactorDataError."""
     return catalog.get("power_model", key)
 
 
@@ -57,7 +57,7 @@ def node_draw(catalog: Catalog, accelerator: str, devices: float | None) -> Figu
 
 def node_w(catalog: Catalog, accelerator: str, tdp_w: Figure, *, devices: float | None, load: float | None) -> Figure:
     """Watts of one accelerator's share of its node at the wall; `load` None: as busy as the metered nodes were."""
-    draw, idle = node_draw(catalog, accelerator, devices), number(catalog, "node_idle_share").figure
+    draw, idle = node_draw(catalog, accelerator, devices), catalog.get("idle_share", "node").figure
     if load is None:
         return estimate.node_busy_w(tdp_w, draw)
     return estimate.node_from_tdp_w(tdp_w, draw, utilization=load, idle_share=idle)
@@ -83,7 +83,7 @@ def _cpu_share(catalog: Catalog, model: str, tdp_w: Figure, load: float) -> Figu
     others: tuple[float, ...] = ()
     if _XEON_PLATINUM.search(model):
         others = (estimate.cpu_log_w(load, **boavizta_xeon_platinum(catalog)) / tdp_w.range.mid,)
-    idle = number(catalog, "cpu_idle_share").figure
+    idle = catalog.get("idle_share", "cpu").figure
     return estimate.cpu_share_by_all_models(load, curve=teads_curve(catalog), idle_share=idle, others=others)
 
 

@@ -36,7 +36,7 @@ class Fleet:
 def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
     """Find or make every host and device the batch names. Items without any host must have been taken out before."""
     own_host = batch.agent.host if batch.agent is not None else None
-    named = {(s.host or own_host, s.device) for s in batch.device_samples}
+    named = {(s.host or own_host, s.device) for s in (*batch.device_samples, *batch.device_uses)}
     named |= {(item.host or own_host, item.device) for item in (*batch.devices, *batch.job_marks)}
     fleet = _find({host for host, _ in named} | ({own_host} if own_host is not None else set()), token)
     fleet.own_host = own_host

@@ -211,6 +211,15 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "seq": _SEQ,
         "revision": _REVISION,
     },
+    wire.DeviceUse: {
+        "device": _DEVICE,
+        "job": _JOB,
+        "measured_at": Instant(),
+        "utilization": Number(0, 1),
+        "mig_slice": Text(60),
+        "mig_fraction": Number(0.001, 1),
+        "host": _HOST,
+    },
     wire.FacilitySample: {
         "site": Slug(),
         "measured_at": Instant(),
@@ -254,6 +263,7 @@ CheckedDevice = _checked(wire.DeviceInfo)
 CheckedJob = _checked(wire.JobInfo)
 CheckedMark = _checked(wire.JobMark)
 CheckedDeviceSample = _checked(wire.DeviceSample)
+CheckedDeviceUse = _checked(wire.DeviceUse)
 CheckedFacilitySample = _checked(wire.FacilitySample)
 
 
@@ -266,6 +276,7 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     jobs: list[CheckedJob] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     job_marks: list[CheckedMark] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     device_samples: list[CheckedDeviceSample] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
+    device_uses: list[CheckedDeviceUse] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     facility_samples: list[CheckedFacilitySample] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
 
 
@@ -274,5 +285,6 @@ LISTS: Mapping[str, tuple[type, type[msgspec.Struct]]] = {
     "jobs": (wire.JobInfo, CheckedJob),
     "job_marks": (wire.JobMark, CheckedMark),
     "device_samples": (wire.DeviceSample, CheckedDeviceSample),
+    "device_uses": (wire.DeviceUse, CheckedDeviceUse),
     "facility_samples": (wire.FacilitySample, CheckedFacilitySample),
 }

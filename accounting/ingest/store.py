@@ -25,6 +25,7 @@ from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
+from accounting.ingest.uses import KeptUses, keep_uses
 from accounting.ingest.validate import check
 from accounting.methods.units import US_PER_S
 from accounting.models import ApiToken, Device, DirtyHour, FacilitySample
@@ -69,7 +70,8 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     facility = KeptFacility()
     if batch.facility_samples:
         facility = keep_facility(batch.facility_samples, token.site, taken=taken, now=now)
-    conflicts = [*kept.conflicts, *facility.conflicts]
+    uses = keep_uses(batch.device_uses, fleet, jobs, now=now) if batch.device_uses else KeptUses()
+    conflicts = [*kept.conflicts, *facility.conflicts, *uses.conflicts]
     set_aside(conflicts)
     if stream is not None:
         take(stream, _numbers(batch, samples))
@@ -78,12 +80,13 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     gained = _lower_acquired(kept.changed, fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
+    spans += uses.spans
     hours = hours_of_samples(kept.changed) | hours_to_make(gained) | hours_to_restate(spans)
     DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
 
     errors = [*admitted.errors, *mark_errors]
-    duplicates = kept.duplicates + facility.duplicates
-    accepted = len(kept.changed) + len(facility.changed_us)
+    duplicates = kept.duplicates + facility.duplicates + uses.duplicates
+    accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted
     return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
 
 

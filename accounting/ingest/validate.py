@@ -99,7 +99,13 @@ def _instants(batch: CheckedBatch) -> Iterator[list[datetime]]:
     work = [*batch.jobs, *batch.job_marks]
     ends = [at for item in work for at in (item.started_at, item.ended_at) if at is not None]
     yield from filter(
-        None, ([s.measured_at for s in batch.device_samples], [s.measured_at for s in batch.facility_samples], ends)
+        None,
+        (
+            [s.measured_at for s in batch.device_samples],
+            [s.measured_at for s in batch.facility_samples],
+            [use.measured_at for use in batch.device_uses],
+            ends,
+        ),
     )
 
 
@@ -218,7 +224,7 @@ def _fault_between_fields(values: dict[str, Any]) -> tuple[str, Fault] | None:
 
 
 def _refuse_size(lists: dict[str, list[Any]]) -> None:
-    samples = len(lists["device_samples"]) + len(lists["facility_samples"])
+    samples = sum(len(lists[name]) for name in ("device_samples", "device_uses", "facility_samples"))
     others = len(lists["devices"]) + len(lists["jobs"]) + len(lists["job_marks"])
     if max(samples, others) > wire.MAX_SAMPLES:
         raise EnvelopeError(

@@ -3,40 +3,70 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 
 from accounting.factorbook import catalog
-from accounting.ledger.energy_hours import EnergyRow, energy_rows, node_runs
+from accounting.factorbook.terms import terms_at, terms_of
+from accounting.factors.idle import idle_draw_w
+from accounting.ledger.energy_hours import EnergyRow, Rules, energy_rows, node_runs
 from accounting.ledger.instants import to_us
-from accounting.ledger.load import Reading, Window, load_marks, load_nodes, load_readings
+from accounting.ledger.load import REACH_US, Reading, Window, load_marks, load_nodes, load_readings, load_uses
+from accounting.ledger.repeats import repeated_runs
 from accounting.methods.energy import NO_RUNS, Ints
+from accounting.methods.sharing import IdlePolicy
 from accounting.methods.units import US_PER_S
-from accounting.models import Device
+from accounting.models import Device, SiteTerms
 
 
 def energy_of(
     windows: list[Window], readings: list[list[Reading]], devices: dict[int, Device], *, now: datetime
 ) -> list[EnergyRow]:
-    """Energy rows of every window, from its readings, the marks on its device, and its host's whole-node sensors."""
-    marks, book = load_marks(windows), catalog()
+    """Energy rows of every window: its readings, the marks on its device, who used it, its host's node sensors."""
+    marks = load_marks(windows)
     max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
+    uses = load_uses(windows, reach_us=max_gap_us)
     under_node_us = _under_nodes(windows, devices, max_gap_us=max_gap_us)
+    under_node_us |= repeated_runs(windows, devices, catalog(), max_gap_us=max_gap_us, reach_us=REACH_US)
+    policies = _Policies()
+    rules = {pk: _rules(device, policies, max_gap_us, to_us(now)) for pk, device in devices.items()}
     rows = [
         row
-        for window, of_window in zip(windows, readings, strict=True)
+        for window, of_window, used in zip(windows, readings, uses, strict=True)
         for row in energy_rows(
             window,
             devices[window.device_id],
             of_window,
             marks[window.device_id],
-            book=book,
-            max_gap_us=max_gap_us,
-            now_us=to_us(now),
+            used,
+            rules=rules[window.device_id],
             under_node_us=under_node_us.get(window, NO_RUNS),
         )
     ]
-    return [row for row in rows if row.covered_s or row.missing_s or row.held_s]
+    return [row for row in rows if row.covered_s or row.missing_s or row.held_s or row.device_energy_j.high]
+
+
+def _rules(device: Device, policies: "_Policies", max_gap_us: int, now_us: int) -> Rules:
+    book = catalog()
+    idle = idle_draw_w(book, kind=device.kind, model=device.model, tdp_w=device.tdp_w)
+    policy_at = partial(policies.at, device.host.site_id)
+    return Rules(book, max_gap_us, now_us, idle.range.mid if idle else None, policy_at)
+
+
+class _Policies:
+    """Who answers for shared idle draw, by site and hour. A query a site, and only where devices are shared."""
+
+    def __init__(self) -> None:
+        self._terms: dict[int, list[SiteTerms]] = {}
+
+    def at(self, site_id: int | None, hour: datetime) -> IdlePolicy:
+        if site_id is None:
+            return IdlePolicy.KEPT
+        if site_id not in self._terms:
+            self._terms |= terms_of([site_id])
+        terms = terms_at(self._terms[site_id], hour)
+        return IdlePolicy(terms.idle_policy) if terms else IdlePolicy.KEPT
 
 
 def _under_nodes(windows: Iterable[Window], devices: dict[int, Device], *, max_gap_us: int) -> dict[Window, Ints]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from accounting.factorbook.terms import SiteFactors
 from accounting.factors.catalog import Catalog
+from accounting.factors.idle import idle_draw_w
 from accounting.ledger.energy_hours import EnergyRow, tolerances
 from accounting.ledger.paid import Rental, cost_of
 from accounting.methods.facility import ItEnergy, facility_energy
@@ -48,14 +49,27 @@ def footprint(
     moved = [figures[name] for name in standing] if row.held_s > 0 or embodied.range.high > 0 else []
     if row.device_energy_j.high > 0:
         moved += [figure for name, figure in figures.items() if name not in standing]
-    idle_g = embodied.range.mid if row.job_id is None else 0.0
+    ids = {i for f in moved for i in f.factor_ids} | set(_split_by(row, device, book))
     return Footprint(
         figures=figures,
-        parts={"measured_kwh": row.measured_j / J_PER_KWH, "idle_embodied_g": idle_g, **paid.parts},
-        status=Status.worst(f.status for f in moved),
-        factor_ids=sorted({i for f in moved for i in f.factor_ids}),
+        parts={
+            "measured_kwh": row.measured_j / J_PER_KWH,
+            "idle_kwh": row.idle_j / J_PER_KWH,
+            "idle_embodied_g": embodied.range.mid if row.job_id is None else 0.0,
+            **paid.parts,
+        },
+        status=Status.worst([*(f.status for f in moved), *([Status.MODELLED] if row.shared_by else [])]),
+        factor_ids=sorted(ids),
         intensity_step=factors.intensity_step,
     )
+
+
+def _split_by(row: EnergyRow, device: Device, book: Catalog) -> list[str]:
+    """What told idle draw from the rest, and jobs that shared the device from each other: `attribution:use`, …"""
+    if row.job_id is None:
+        return []
+    idle = idle_draw_w(book, kind=device.kind, model=device.model, tdp_w=device.tdp_w) if row.idle_j else None
+    return [*(idle.factor_ids if idle else ()), *(f"attribution:{how}" for how in row.shared_by.split())]
 
 
 def it_kwh(row: EnergyRow, device: Device, book: Catalog) -> Figure:

@@ -11,17 +11,19 @@ from django.db import connection
 from django.db.models import Q
 
 from accounting.ledger.instants import HOUR, hour_at, to_us
-from accounting.methods.attribution import NO_JOB, Hold
+from accounting.methods.attribution import Hold
 from accounting.methods.energy import Ints, PowerSeries
+from accounting.methods.epochs import readings_by_poster, taken
+from accounting.methods.sharing import Use, uses_of_readings
 from accounting.methods.units import US_PER_HOUR
-from accounting.models import Device, DeviceSample, Job, JobMark
+from accounting.models import Device, DeviceSample, DeviceUse, Job, JobMark
 
 REACH_US = 2 * US_PER_HOUR  # a source that speaks less often counts only where no other one does
 FOREVER_US = 1 << 62
 
 _TABLE = DeviceSample._meta.db_table
 _JOIN = f"JOIN {_TABLE} s ON s.device_id = w.d"
-_COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, s.job_id"
+_COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, COALESCE(s.job_id, 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One source's series of a device, with the job label of each reading."""
+    """A series of a device by one source, with the job label of each reading. Several posters: several series."""
 
     source: int
     series: PowerSeries
@@ -65,17 +67,15 @@ def windows_of(device_hours: Iterable[tuple[int, datetime]]) -> list[Window]:
 def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     """For each window its sources, best first, with every source's nearest neighbours beyond both edges.
 
-    A neighbour within `REACH_US` is found for each source; further out, only the nearest of all. Five queries.
+    A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Five
+    queries.
     """
-    rows: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(len(windows))}
-    if windows:
-        inside = _query(
-            windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
-        )
-        neighbours = _at_moments(windows, _neighbour_moments(windows))
-        for i, *row in (*inside, *neighbours):
-            rows[i].append(tuple(row))
-    return [_by_source(rows[i]) for i in range(len(windows))]
+    if not windows:
+        return []
+    inside = _query(
+        windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
+    )
+    return _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
 
 
 def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
@@ -92,6 +92,30 @@ def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
     for device_id, job_id, started_us, ended_us in rows:
         holds[device_id].append(Hold(job_id, started_us, FOREVER_US if ended_us is None else ended_us))
     return holds
+
+
+def load_uses(windows: Sequence[Window], *, reach_us: int) -> list[list[Use]]:
+    """For each window what jobs used of its device, with what reaches in from beyond its edges. One query."""
+    told: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    if windows:
+        rows = _query(
+            windows,
+            "SELECT w.i, u.measured_at_us, u.job_id, u.utilization, u.mig_slice, u.mig_fraction FROM w "
+            f"JOIN {DeviceUse._meta.db_table} u ON u.device_id = w.d AND u.measured_at_us >= w.a - %s "
+            "AND u.measured_at_us < w.b + %s ORDER BY w.i, u.measured_at_us, u.job_id, u.mig_slice",
+            reach_us,
+            reach_us,
+        )
+        for i, *row in rows:
+            told[i].append(tuple(row))
+    return [_uses(told[i], reach_us) for i in range(len(windows))]
+
+
+def _uses(rows: Sequence[tuple[Any, ...]], reach_us: int) -> list[Use]:
+    if not rows:
+        return []
+    at_us, jobs, utilizations, names, fractions = zip(*rows, strict=True)
+    return uses_of_readings(at_us, jobs, utilizations, list(zip(names, fractions, strict=True)), reach_us=reach_us)
 
 
 def load_devices(device_ids: Iterable[int]) -> dict[int, Device]:
@@ -124,18 +148,18 @@ def hours_with_samples() -> Iterator[tuple[int, datetime]]:
 
 
 def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:
-    """(window, moment) of the readings just outside: per source within reach, else the nearest of all."""
+    """(window, moment) of the readings just outside: per source and poster within reach, else the nearest of all."""
     near = [
         _query(
             windows,
             f"SELECT w.i, max(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us < w.a "
-            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source",
+            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source, s.epoch",
             REACH_US,
         ),
         _query(
             windows,
             f"SELECT w.i, min(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us >= w.b "
-            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source",
+            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source, s.epoch",
             REACH_US,
         ),
     ]
@@ -172,19 +196,22 @@ def _query(windows: Sequence[Window], sql: str, *extra: int) -> list[tuple[Any, 
         return list(cursor.fetchall())
 
 
-def _by_source(rows: list[tuple[Any, ...]]) -> list[Reading]:
+def _by_window(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Reading]]:
+    """Rows (window, then `_COLUMNS`) as columns, cut where the window or the source changes."""
+    readings: list[list[Reading]] = [[] for _ in range(count)]
     if not rows:
-        return []
+        return readings
     columns = list(zip(*rows, strict=True))
-    source = np.array(columns[0], dtype=np.int64)
-    at_us = np.array(columns[1], dtype=np.int64)
-    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (2, 3))  # None becomes nan
-    epoch, measured = np.array(columns[4], dtype=np.int64), np.array(columns[5], dtype=np.bool_)
-    job = np.array([j or NO_JOB for j in columns[6]], dtype=np.int64)
-    readings = []
-    for one in np.unique(source):
-        of_source = np.flatnonzero(source == one)
-        order = of_source[np.argsort(at_us[of_source], kind="stable")]
-        series = PowerSeries(at_us[order], power_w[order], energy_j[order], epoch[order], measured[order])
-        readings.append(Reading(int(one), series, job[order]))
+    window, source, at_us, epoch, job = (np.array(columns[k], dtype=np.int64) for k in (0, 1, 2, 5, 7))
+    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (3, 4))  # None becomes nan
+    whole = PowerSeries(at_us, power_w, energy_j, epoch, np.array(columns[6], dtype=np.bool_))
+    order = np.lexsort((at_us, source, window))
+    turns = np.flatnonzero((np.diff(window[order]) != 0) | (np.diff(source[order]) != 0)) + 1
+    for part in np.split(order, turns):
+        series, jobs = taken(whole, part), job[part]
+        of_window = readings[int(window[part[0]])]
+        of_window += [
+            Reading(int(source[part[0]]), taken(series, several), jobs[several])
+            for several in readings_by_poster(series)
+        ]
     return readings

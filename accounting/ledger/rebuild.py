@@ -129,15 +129,18 @@ def _write_ledger(
 
 
 def _holes_beside(windows: Iterable[Window], readings: Iterable[list[Reading]]) -> set[tuple[int, datetime]]:
-    """Whole hours between a window and the nearest reading outside it, as far as the ledger does not have them yet."""
+    """Whole hours between a window and the nearest reading outside it, as far as the ledger does not have them yet.
+
+    Only between readings: nothing is missing before the first and after the last one.
+    """
     silent: dict[int, set[datetime]] = defaultdict(set)
     for window, of_window in zip(windows, readings, strict=True):
         series = [r.series.at_us for r in of_window]
         before = [hour_at(int(at[at < window.start_us][-1])) for at in series if at[0] < window.start_us]
         after = [hour_at(int(at[at >= window.end_us][0])) for at in series if at[-1] >= window.end_us]
-        if before:
+        if before and any(at[-1] >= window.start_us for at in series):
             silent[window.device_id].update(_between(max(before), window.first))
-        if after:
+        if after and any(at[0] < window.end_us for at in series):
             silent[window.device_id].update(_between(window.last, min(after)))
     return {(d, h) for d, hours in silent.items() if hours for h in hours - _accounted_for(d, min(hours), max(hours))}
 

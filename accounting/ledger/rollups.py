@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection, models
 from django.db.models import Q
 
+from accounting.ledger.insert import insert
 from accounting.methods.records import Status
 from accounting.methods.rollup import Part, add_up
 from accounting.models import DeviceDay, LedgerHour, TeamDay, TeamHour
@@ -14,7 +15,6 @@ from accounting.models.ledger import PARTS, QUANTITIES
 
 COLUMNS = (*(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")), *PARTS)
 _BESIDE = ("status", "factor_ids")
-_ROWS_AT_ONCE = 500
 _LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker
 
 
@@ -79,7 +79,7 @@ def _replace(
         for total in add_up(parts)
     ]
     model._default_manager.filter(stale).delete()
-    model._default_manager.bulk_create(sums, _ROWS_AT_ONCE)
+    insert(sums)
 
 
 def _day(hour: datetime) -> date:

@@ -9,12 +9,11 @@ from django.db.models import Q
 
 from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.footprint import METHOD, Footprint
+from accounting.ledger.insert import insert
 from accounting.methods.records import Range, Status
 from accounting.methods.units import J_PER_KWH
 from accounting.models import EnergyHour, LedgerHour
 from accounting.models.ledger import QUANTITIES
-
-_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,15 @@ def replace_energy(device_hours: Collection[tuple[int, datetime]], rows: Iterabl
             covered_s=row.covered_s,
             missing_s=row.missing_s,
             held_s=row.held_s,
+            idle_j=row.idle_j,
+            shared_by=row.shared_by,
             status=row.status,
             source=row.source,
         )
         for row in rows
         if not row.sealed
     ]
-    EnergyHour.objects.bulk_create(fresh, _ROWS_AT_ONCE)
+    insert(fresh)
 
 
 def replace_ledger(
@@ -57,7 +58,7 @@ def replace_ledger(
 ) -> None:
     """Replace the ledger rows of these device-hours."""
     LedgerHour.objects.filter(within(device_hours)).delete()
-    LedgerHour.objects.bulk_create([_ledger_hour(*row, now=now) for row in rows], _ROWS_AT_ONCE)
+    insert([_ledger_hour(*row, now=now) for row in rows])
 
 
 def sealed_rows(device_hours: Collection[tuple[int, datetime]]) -> list[EnergyRow]:
@@ -98,6 +99,8 @@ def _sealed_row(row: EnergyHour, measured_kwh: float | None) -> EnergyRow:
         status=Status(row.status),
         source=row.source,
         sealed=True,
+        idle_j=row.idle_j,
+        shared_by=row.shared_by,
     )
 
 

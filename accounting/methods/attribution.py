@@ -1,7 +1,8 @@
 """Whose energy it was: splits a device's time at job boundaries.
 
-Policy: several jobs on a device at once share it equally; explicit marks win over the label that a reading carries;
-time that no job held stays with no job. Shares always add up to the whole.
+Policy: explicit marks win over the label that a reading carries; time that no job held stays with no job. A job that
+holds a device alone owns all its energy, idle draw included: reserved is used (ISO/IEC 21031). How several jobs at
+once share a device is in `sharing`. Shares always add up to the whole.
 """
 
 from collections import Counter

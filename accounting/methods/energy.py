@@ -6,7 +6,7 @@ is a quadratic interpolation. A counter that rose within one epoch is preferred:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,16 +148,24 @@ def _integrate(series: PowerSeries, between: Intervals, edges_us: Ints) -> Binne
     has_tail = (last >= 0) & (last < at.size - 1) & (tail_from >= start) & (tail_from < end)
     head = _pieces(series, between, np.where(has_head, first - 1, 0), head_from, np.where(has_head, head_to, head_from))
     tail = _pieces(series, between, np.where(has_tail, last, 0), tail_from, np.where(has_tail, end, tail_from))
-    step_us = np.diff(at)
-    covered_step_us = np.where(between.covered, step_us, 0)
-    whole = (
-        _sum_slices(between.energy_j, first, last),
-        _sum_slices(np.where(between.measured, between.energy_j, 0.0), first, last),
-        _sum_slices(covered_step_us, first, last),
-        _sum_slices(np.where(between.measured, covered_step_us, 0), first, last),
-        _sum_slices(step_us - covered_step_us, first, last),
-    )
+    whole: tuple[NDArray[Any], ...] = _whole_intervals(np.diff(at), between, first, last)
     return BinnedEnergy(*(w + (h + t) for w, h, t in zip(whole, head, tail, strict=True)))
+
+
+def _whole_intervals(
+    step_us: Ints, between: Intervals, first: NDArray[np.intp], last: NDArray[np.intp]
+) -> tuple[Floats, Floats, Ints, Ints, Ints]:
+    """The columns of BinnedEnergy for the intervals first:last of each bin. What is alike is summed once."""
+    all_covered, all_measured = bool(between.covered.all()), bool(between.measured.all())
+    energy_j = _sum_slices(between.energy_j, first, last)
+    spoken_us = _sum_slices(step_us, first, last)
+    covered_step_us = step_us if all_covered else np.where(between.covered, step_us, 0)
+    covered_us = spoken_us if all_covered else _sum_slices(covered_step_us, first, last)
+    if all_measured:
+        return energy_j, energy_j, covered_us, covered_us, spoken_us - covered_us
+    measured_j = _sum_slices(np.where(between.measured, between.energy_j, 0.0), first, last)
+    measured_us = _sum_slices(np.where(between.measured, covered_step_us, 0), first, last)
+    return energy_j, measured_j, covered_us, measured_us, spoken_us - covered_us
 
 
 def _pieces(

@@ -18,8 +18,10 @@ class Status(StrEnum):
     @classmethod
     def worst(cls, statuses: Iterable["Status"]) -> "Status":
         """The least well known of several; MEASURED when there are none."""
-        order = list(cls)
-        return max(statuses, key=order.index, default=cls.MEASURED)
+        return max(statuses, key=_RANKS.__getitem__, default=cls.MEASURED)
+
+
+_RANKS = {status: rank for rank, status in enumerate(Status)}  # best first
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Definitions, not measurements: the only literals that need no source."""
 
 J_PER_KWH = 3_600_000.0
+MJ_PER_J = 1000.0  # millijoules
+UJ_PER_J = 1_000_000.0  # microjoules
 S_PER_HOUR = 3600.0
 US_PER_S = 1_000_000
 US_PER_HOUR = 3_600_000_000

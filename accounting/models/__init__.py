@@ -17,13 +17,14 @@ from accounting.models.telemetry import (
     Agent,
     AgentStream,
     DeviceSample,
+    DeviceUse,
     FacilitySample,
     JobMark,
     SampleConflict,
 )
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DeviceUse", "DirtyHour",
     "EnergyHour", "ExchangeRate", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark",
     "LedgerHour", "Membership", "OneTimeLogin", "PriceHour", "Project", "Quantities", "SampleConflict", "Site",
     "SiteTerms", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "User",

@@ -54,6 +54,11 @@ class SiteTerms(models.Model):
         TIME = "time", "By time held"
         TIME_AND_USE = "time_and_use", "By time held and share of use"
 
+    class IdlePolicy(models.TextChoices):
+        KEPT = "kept", "Nobody: a line of its own"
+        EQUAL = "equal", "Its jobs, in equal parts"
+        BY_USE = "by_use", "Its jobs, by their use"
+
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="terms")
     valid_from = models.DateTimeField(help_text="UTC; hours that start before it keep the earlier terms")
     grid_zone = models.CharField(
@@ -83,6 +88,12 @@ class SiteTerms(models.Model):
     )
     carbon_price_currency = models.CharField(max_length=3, blank=True)
     embodied_allocation = models.CharField(max_length=12, choices=Allocation.choices, default=Allocation.TIME)
+    idle_policy = models.CharField(
+        max_length=10,
+        choices=IdlePolicy.choices,
+        default=IdlePolicy.KEPT,
+        help_text="Who answers for the idle draw of a device that several jobs share",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

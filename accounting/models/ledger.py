@@ -30,6 +30,7 @@ PARTS = (  # what stands beside the quantities, without a range of its own
     "covered_s",
     "missing_s",
     "measured_kwh",  # IT energy that a meter saw
+    "idle_kwh",  # IT energy that is idle draw; without a job all of it
     "market_kwh",  # facility energy that `co2e_market_g` speaks of
     "unpriced_kwh",  # facility energy whose price nobody knows: not in `cost`
     "unpriced_s",  # time of rented devices whose rental price cannot be told in the ledger's currency
@@ -115,6 +116,8 @@ class EnergyHour(models.Model):
     covered_s = models.FloatField(help_text="Sample-backed time of this job on this device")
     missing_s = models.FloatField(help_text="Holes longer than the gap limit; only on the row without a job")
     held_s = models.FloatField(help_text="Device-seconds this row answers for: carries the embodied share")
+    idle_j = models.FloatField(default=0.0, help_text="The part that is idle draw; without a job all of it")
+    shared_by = models.CharField(max_length=40, blank=True, default="", help_text="How jobs at once were told apart")
     status = models.CharField(max_length=10)
     source = models.SmallIntegerField(null=True)
     sealed = models.BooleanField(default=False)
@@ -161,6 +164,7 @@ class Quantities(models.Model):
     covered_s = models.FloatField(default=0.0)
     missing_s = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0, help_text="IT energy that a meter saw: the measured share")
+    idle_kwh = models.FloatField(default=0.0, help_text="IT energy that is idle draw; without a job all of it")
     market_kwh = models.FloatField(default=0.0, help_text="Facility energy that the market-based figure speaks of")
     unpriced_kwh = models.FloatField(default=0.0, help_text="Facility energy whose price nobody knows: not in the cost")
     unpriced_s = models.FloatField(default=0.0, help_text="Rented time whose price nobody knows: not in the cost")

@@ -105,6 +105,19 @@ class JobMark(models.Model):
         indexes = (models.Index(fields=("device", "started_at_us")),)
 
 
+class DeviceUse(models.Model):
+    """How much of a device a job used in the interval that ends at `measured_at_us`, by one reading of the device."""
+
+    pk = models.CompositePrimaryKey("device_id", "measured_at_us", "job_id", "mig_slice")
+    device = models.ForeignKey(Device, on_delete=models.DO_NOTHING, related_name="uses", db_index=False)
+    measured_at_us = models.BigIntegerField()
+    job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, related_name="uses", db_index=False)
+    mig_slice = models.CharField(max_length=60, blank=True, default="", help_text="Empty: the whole device")
+    utilization = models.FloatField(null=True, help_text="0..1 of the slice, or of the device; empty: not told")
+    mig_fraction = models.FloatField(null=True, help_text="The slice's part of the device, above 0 up to 1")
+    received_at_us = models.BigIntegerField()
+
+
 class SampleConflict(models.Model):
     """The same key came again with other values: kept aside and shown, never counted."""
 

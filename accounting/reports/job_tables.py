@@ -69,22 +69,22 @@ _ENDS = (("_low", " low"), ("", ""), ("_high", " high"))
 _KNOWN = (
     Column("unpriced_share", "Energy without a known price"),
     Column("idle_embodied_share", "Embodied that no job answers for"),
-    Column("measured_share", "Measured share of IT energy"), Column("coverage", "Time covered"),
-    Column("status", "Status", TEXT),
+    Column("measured_share", "Measured share of IT energy"), Column("idle_kwh", "Idle draw, kWh"),
+    Column("coverage", "Time covered"), Column("status", "Status", TEXT),
 )  # fmt: skip
 
 
 def _cells(totals: Totals) -> list[Value]:
     ranges = [getattr(totals, key) for key, _ in _PARTS]
     ends = [value for one in ranges for value in ((one.low, one.mid, one.high) if one else (None, None, None))]
-    return [
-        *ends,
+    shares = (
         totals.unpriced_share,
         totals.idle_embodied_share,
         totals.measured_share,
+        totals.idle_kwh,
         totals.coverage,
-        str(totals.status or ""),
-    ]
+    )
+    return [*ends, *shares, str(totals.status or "")]
 
 
 def trend_table(trend: Trend, *, metric: str, grain: str, name: str) -> Table:

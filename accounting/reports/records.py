@@ -44,6 +44,7 @@ class Totals:
     carbon_cost: float
     idle_embodied_g: float
     status: Status | None
+    idle_kwh: float = 0.0  # the part of the IT energy that is idle draw
 
     @property
     def co2e_g(self) -> Range:
@@ -90,6 +91,11 @@ class Totals:
     def measured_share(self) -> float | None:
         """Part of the IT energy that a meter saw, 0..1; None without energy."""
         return _share(self.measured_kwh, self.it_energy_kwh.mid)
+
+    @property
+    def idle_share(self) -> float | None:
+        """Part of the IT energy that is idle draw, 0..1; None without energy."""
+        return min(self.idle_kwh / self.it_energy_kwh.mid, 1.0) if self.it_energy_kwh.mid else None
 
     @property
     def coverage(self) -> float | None:

@@ -3,10 +3,11 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounting.access import Visibility, visible_to
-from accounting.reports import figures
+from accounting.reports import figures, holes
 from accounting.reports.job_tables import split_table
 from accounting.reports.queries import split, trend
 from accounting.views.asking import asked_metric, asked_period, asked_split, csv_response, zone
@@ -29,6 +30,16 @@ def split_csv(request: HttpRequest) -> HttpResponse:
     visibility, period, by = visible_to(request.user), asked_period(request), asked_split(request)
     parts = split(visibility, period.start, period.end, by=by, team_id=asked_team(request, visibility))
     return csv_response(split_table(parts, by=by))
+
+
+@login_required
+@require_GET
+def holes_estimate(request: HttpRequest) -> HttpResponse:
+    """A fragment: what may lie in the period's holes. Apart, for it reads hours and not roll-ups."""
+    visibility, period = visible_to(request.user), asked_period(request)
+    team_id = asked_team(request, visibility)
+    estimate = holes.gap_estimate(visibility, period.start, period.end, team_id=team_id)
+    return render(request, "partials/holes.html", {"holes": estimate})
 
 
 def asked_team(request: HttpRequest, visibility: Visibility) -> int | None:

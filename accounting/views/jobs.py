@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from accounting.access import visible_to
 from accounting.models import Job, JobMark
-from accounting.reports import figures, job_tables, jobs, provenance
+from accounting.reports import figures, holes, job_tables, jobs, provenance
 from accounting.reports.live import running_jobs
 from accounting.reports.queries import job_totals
 from accounting.views.asking import asked_period, csv_response, period_context, zone
@@ -56,6 +56,7 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "crumbs": [("Jobs", reverse("jobs")), (str(job), "")],
         "job": job,
         "totals": job_totals(job),
+        "holes": holes.job_gap_estimate(job),
         "table": table,
         "devices": list({mark.device_id: mark.device for mark in marks}.values()),
         "factors": provenance.describe(jobs.factor_ids(job)),

@@ -34,6 +34,16 @@ class Reading:
     seq: int | None = None  # likewise
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """How much of a device a process used since the sensor was asked before."""
+
+    pid: int
+    utilization: float | None = None  # 0..1 of the slice, or of the device; None: not told
+    mig_slice: str = ""  # empty: the whole device
+    mig_fraction: float | None = None  # the slice's part of the device
+
+
 class Sensor(ABC):
     """One source of readings. Making one opens it and raises `SensorUnavailable` where it cannot work."""
 
@@ -62,6 +72,10 @@ class Sensor(ABC):
 
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Process ids that hold each device now, where the sensor can tell."""
+        return {}
+
+    def uses(self) -> Mapping[str, Sequence[ProcessUse]]:
+        """What each process on a device used of it, where the sensor can tell."""
         return {}
 
     def notes(self) -> Sequence[str]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
-from accounting.agent.sensors.base import Reading, Sensor, SensorUnavailable
+from accounting.agent.sensors.base import ProcessUse, Reading, Sensor, SensorUnavailable
 from accounting.agent.sensors.machine import Machine
+from accounting.agent.sensors.nvml_use import UseReader
 from accounting.agent.wire import DeviceInfo, DeviceKind, Source, Status
 
 DRIVER_LIBRARY = "libnvidia-ml.so.1"
@@ -36,6 +37,7 @@ class NvmlSensor(Sensor):
     def __init__(self, here: Machine, *, covered: Collection[DeviceKind] = ()) -> None:
         self._nvml = _load_pynvml()
         self._lost: dict[str, str] = {}
+        self._uses = UseReader(self._nvml)
         try:
             self._nvml.nvmlInit()
             found = [self._find(index) for index in range(self._nvml.nvmlDeviceGetCount())]
@@ -77,6 +79,13 @@ class NvmlSensor(Sensor):
                 running = self._nvml.nvmlDeviceGetComputeRunningProcesses(gpu.handle)
                 held[gpu.info.device] = [process.pid for process in running]
         return held
+
+    def uses(self) -> Mapping[str, Sequence[ProcessUse]]:
+        used: dict[str, Sequence[ProcessUse]] = {}
+        for gpu in self._gpus:
+            with suppress(self._nvml.NVMLError):
+                used[gpu.info.device] = self._uses.read(gpu.info.device, gpu.handle, mig=gpu.mig)
+        return used
 
     def notes(self) -> Sequence[str]:
         split = "is split by MIG: power is of the whole board, utilization is not measured"

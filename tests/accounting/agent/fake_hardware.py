@@ -72,6 +72,8 @@ class FakeDriver(ModuleType):
     NVML_ERROR_NO_PERMISSION = pynvml.NVML_ERROR_NO_PERMISSION
     NVML_ERROR_FUNCTION_NOT_FOUND = pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
     NVML_ERROR_NO_DATA = pynvml.NVML_ERROR_NO_DATA
+    NVML_ERROR_NOT_FOUND = pynvml.NVML_ERROR_NOT_FOUND
+    NVML_SUCCESS = pynvml.NVML_SUCCESS
 
     def __init__(self, *gpus: dict[str, Any]) -> None:
         super().__init__("pynvml")
@@ -118,6 +120,27 @@ class FakeDriver(ModuleType):
 
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: dict[str, Any]) -> Any:
         return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in self._of(gpu, "pids")]
+
+    def nvmlDeviceGetProcessUtilization(self, gpu: dict[str, Any], since_us: int) -> Any:
+        """`uses`: (pid, time in us, percent). Nothing newer: the binding raises success."""
+        newer = [use for use in self._of(gpu, "uses") if use[1] > since_us]
+        if not newer:
+            raise pynvml.NVMLError(pynvml.NVML_SUCCESS)
+        return [SimpleNamespace(pid=pid, timeStamp=at, smUtil=percent) for pid, at, percent in newer]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: dict[str, Any]) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, gpu: dict[str, Any], index: int) -> dict[str, Any]:
+        if index >= len(self._of(gpu, "slices")):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return gpu["slices"][index]
+
+    def nvmlDeviceGetAttributes(self, part: dict[str, Any]) -> Any:
+        return SimpleNamespace(computeInstanceSliceCount=part["size"])
+
+    def nvmlDeviceGetGpuInstanceId(self, part: dict[str, Any]) -> int:
+        return part["id"]
 
     def _of(self, gpu: dict[str, Any], what: str) -> Any:
         self._check(gpu)

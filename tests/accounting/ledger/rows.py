@@ -51,6 +51,7 @@ def post(
     source: int = AGENT,
     measured: bool = True,
     start: datetime = EIGHT,
+    epoch: int = 1,
 ) -> list[DeviceSample]:
     """Store readings, seconds after `start`, and mark what ingest would: their hours and their neighbours'."""
     rows = [
@@ -62,7 +63,7 @@ def post(
             energy_j=counter(s) if counter else None,
             job=job,
             measured=measured,
-            epoch=1,
+            epoch=epoch,
             received_at_us=0,
         )
         for s in seconds

@@ -89,3 +89,15 @@ class TestANodeAndItsParts:
         store(TelemetryBatch(agent=agent, devices=[DeviceInfo("psu", "other")]), token=token, now=EIGHT + HOUR)
         rebuilt()
         assert kwh() == pytest.approx(0.8)
+
+    def test_of_which_one_fell_silent_long_before_come_to_an_end(self) -> None:
+        # Two sensors of whole nodes on a host; the hours of the second, days later, go with the first's, after whose
+        # last reading nothing is missing.
+        early, late = a_device("psu-0", kind="node"), a_device("psu-1", kind="node")
+        post(early, range(0, 601, 60), 500.0)
+        post(late, range(0, 601, 60), 500.0, start=EIGHT + 200 * HOUR)
+        rounds = 0
+        while DirtyHour.objects.exists() and rounds < 5:
+            rebuild_dirty(now=EIGHT + 300 * HOUR)
+            rounds += 1
+        assert not DirtyHour.objects.exists()

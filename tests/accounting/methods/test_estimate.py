@@ -21,6 +21,10 @@ def number(key: str) -> Figure:
     return power_models.number(CATALOG, key).figure
 
 
+def idle_share(kind: str) -> Figure:
+    return CATALOG.get("idle_share", kind).figure
+
+
 def exact(value: float, unit: str = "W") -> Figure:
     return Figure(Range.exact(value), unit, Status.MODELLED, ("x",))
 
@@ -28,7 +32,7 @@ def exact(value: float, unit: str = "W") -> Figure:
 class TestCpu:
     def test_linear_goes_from_the_idle_draw_to_tdp(self) -> None:
         # 100 W x (0.1 + 0.9 x 0.5) = 55 W; idle at least 0.05: 100 x 0.525; at most 0.4: 100 x 0.7
-        r = estimate.cpu_linear_w(exact(100), 0.5, idle_share=number("cpu_idle_share")).range
+        r = estimate.cpu_linear_w(exact(100), 0.5, idle_share=idle_share("cpu")).range
         assert (r.low, r.mid, r.high) == pytest.approx((52.5, 55, 70))
 
     @pytest.mark.parametrize(("load", "watts"), [(0, 12), (0.1, 32), (0.3, 53.5), (0.5, 75), (0.75, 88.5), (1, 102)])
@@ -45,7 +49,7 @@ class TestCpu:
 
     def test_all_models_together_span_what_each_says(self) -> None:
         # at half load: curve 0.75 (0.5 to 0.9), straight 0.55 (0.525 to 0.7), and 1.2148 of another curve
-        idle = number("cpu_idle_share")
+        idle = idle_share("cpu")
         r = estimate.cpu_share_by_all_models(0.5, curve=CURVE, idle_share=idle, others=[1.2148]).range
         assert (r.low, r.mid, r.high) == pytest.approx((0.5, 0.75, 1.2148))
 
@@ -60,7 +64,7 @@ class TestCpu:
         for model in (
             lambda at: estimate.cpu_curve_w(exact(100), at, curve=CURVE).range.mid,
             lambda at: estimate.cpu_log_w(at, **XEON_PLATINUM),
-            lambda at: estimate.gpu_w(exact(700), at, idle_share=number("gpu_idle_share")).range.mid,
+            lambda at: estimate.gpu_w(exact(700), at, idle_share=idle_share("gpu")).range.mid,
         ):
             assert model(less) <= model(more) + 1e-9
 
@@ -89,7 +93,7 @@ class TestCpu:
 class TestGpuMemoryNode:
     def test_gpu_at_half_utilization(self) -> None:
         # 400 W x (0.155 + 0.845 x 0.5) = 231 W; low 400 x 0.55, high 400 x 0.625
-        r = estimate.gpu_w(exact(400), 0.5, idle_share=number("gpu_idle_share")).range
+        r = estimate.gpu_w(exact(400), 0.5, idle_share=idle_share("gpu")).range
         assert (r.low, r.mid, r.high) == pytest.approx((220, 231, 250))
 
     def test_memory_by_its_capacity(self) -> None:
@@ -106,7 +110,7 @@ class TestGpuMemoryNode:
 
     def test_an_idle_node_still_draws(self) -> None:
         # 700 W x 1.255 x 0.33 = 289.9 W a GPU: 2.3 kW a node, as the meters show before and after a run
-        idle = number("node_idle_share")
+        idle = idle_share("node")
         draw = number("node_draw_one_node/nvidia-h100-sxm")
         got = estimate.node_from_tdp_w(exact(700), draw, utilization=0, idle_share=idle).range.mid
         assert got == pytest.approx(289.905) and 8 * got == pytest.approx(2319.24)

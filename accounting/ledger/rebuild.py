@@ -22,7 +22,7 @@ from accounting.ledger.load import (
     load_readings,
     windows_of,
 )
-from accounting.ledger.making_hours import embodied_of, mean_use, with_nobodys
+from accounting.ledger.making_hours import embodied_of, job_use_s, mean_use, with_nobodys
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
 from accounting.ledger.paid import rentals
 from accounting.ledger.rollups import roll_up
@@ -115,7 +115,7 @@ def _write_ledger(
     by_use = {(pk, hour) for pk, hour in hours_of if factors[devices[pk].host.site_id, hour].by_use}
     made = makings(devices.values(), book)
     known = with_nobodys(known, device_hours, devices, made, by_use, now=now)
-    embodied = embodied_of(known, devices, made, factors, mean_use(by_use), now=now)
+    embodied = embodied_of(known, devices, made, factors, mean_use(by_use), job_use_s(by_use), now=now)
     rented = rentals(hours_of, devices)
     entries = []
     for row, of_making in zip(known, embodied, strict=True):

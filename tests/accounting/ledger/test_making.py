@@ -8,7 +8,7 @@ from django.db.models import Sum
 from accounting.factorbook import catalog
 from accounting.factorbook.making import makings
 from accounting.ledger.rebuild import mark_in_service, rebuild_dirty, rebuild_everything
-from accounting.models import Device, DeviceDay, DirtyHour, Host, Job, LedgerHour, SiteTerms, TeamHour
+from accounting.models import Device, DeviceDay, DeviceUse, DirtyHour, Host, Job, LedgerHour, SiteTerms, TeamHour
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, hold, ledger, post
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,26 @@ class TestShareOfUse:
             sample.save(update_fields=["utilization"])
         rebuild_dirty(now=NOON)
         assert (grams(job__key="train"), grams(job=None, hour=EIGHT)) == pytest.approx((250.0, 750.0))
+
+
+class TestSharedDevices:
+    def test_what_two_jobs_used_together_is_theirs_by_their_own_use(self) -> None:
+        # 1000 g an hour, both hold it all the time: 80 % used, three quarters by one: 600 and 200 g, 200 g nobody's
+        site = a_site(embodied_allocation=SiteTerms.Allocation.TIME_AND_USE)
+        machine = a_device(site=site, embodied_kg=40.0, lifetime_h=40.0)
+        jobs = [Job.objects.create(key=key) for key in ("much", "little")]
+        for job in jobs:
+            hold(job, machine, EIGHT, EIGHT + HOUR)
+        for sample in post(machine, range(0, 3601, 60), 100.0):
+            sample.utilization = 0.8
+            sample.save(update_fields=["utilization"])
+            for job, used in zip(jobs, (0.6, 0.2), strict=True):
+                DeviceUse.objects.create(
+                    device=machine, measured_at_us=sample.measured_at_us, job=job, utilization=used, received_at_us=0
+                )
+        rebuild_dirty(now=NOON)
+        got = [grams(job__key=key, hour=EIGHT) for key in ("much", "little")]
+        assert (*got, grams(job=None, hour=EIGHT)) == pytest.approx((600.0, 200.0, 200.0))
 
 
 class TestWhatADeviceIsMadeOf:

@@ -196,7 +196,12 @@ GREENAI = {
     "sweep_s": env.float("GREENAI_SWEEP_S", 15.0),
     "max_attempts": env.int("GREENAI_MAX_ATTEMPTS", 3),
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
+    "market_matching": env.str("GREENAI_MARKET_MATCHING", "annual"),  # or hourly; a site's terms may say otherwise
 }
+
+
+if GREENAI["market_matching"] not in ("annual", "hourly"):
+    raise ImproperlyConfigured(f"GREENAI_MARKET_MATCHING is {GREENAI['market_matching']!r}: write annual or hourly")
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:

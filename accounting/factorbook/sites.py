@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TypeVar
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounting.factorbook import catalog
+from accounting.factorbook.market import market_intensities
 from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
@@ -50,7 +51,7 @@ def site_factors(
     `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
-    energy. Two queries, and one more for each run of hours that are far apart.
+    energy. Three queries, and one more for each run of hours that are far apart.
     """
     wanted = set(site_hours)
     hours: dict[int, list[datetime]] = defaultdict(list)
@@ -71,6 +72,8 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
+    for place, market in market_intensities(book, list(known), terms).items():
+        known[place] = replace(known[place], market=market)
     nowhere = declared(book, None, currency=currency)
     return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
 

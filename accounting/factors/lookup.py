@@ -97,6 +97,15 @@ def cloud_cfe(catalog: Catalog, region: CloudRegion) -> Factor | None:
     return catalog.find("cloud_cfe", region.key)
 
 
+def residual_mix(catalog: Catalog, zone: str) -> Factor | None:
+    """What is left of a market's mix when all that was claimed is taken out: the zone's, else around it; None: unknown.
+
+    The world's or a continent's mean never stands in: part of it is claimed by others.
+    """
+    known = _around(catalog, "residual_mix", zone.strip().upper())
+    return known.factor if known else None
+
+
 def ewif(catalog: Catalog, zone: str) -> Factor:
     """Water that a zone's power plants consume per kWh, by the same steps."""
     return _by_zone(catalog, "ewif", zone).factor

@@ -63,6 +63,18 @@ class SiteTerms(models.Model):
         null=True, blank=True, validators=[MinValueValidator(0.0)], help_text="On-site water per kWh of IT energy"
     )
     electricity_price_per_kwh = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0)])
+    market_matching = models.CharField(
+        max_length=10, blank=True, help_text="annual or hourly; empty: as the organisation does"
+    )
+    supplier_g_per_kwh = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2000.0)]
+    )
+    residual_g_per_kwh = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2000.0)]
+    )
+    grid_cfe_share = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

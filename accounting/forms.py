@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from accounting.factorbook import catalog
-from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
+from accounting.models import ApiToken, Device, Host, Matching, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
 
@@ -53,25 +53,41 @@ class SiteTermsForm(forms.ModelForm):
         "Nobody guesses it: without a zone, figures are DEFAULT.",
     )
 
+    market_matching = forms.ChoiceField(
+        label="Contracts are matched",
+        required=False,
+        choices=[("", "As the organisation does"), *Matching.choices],
+        help_text="Market-based figure only; from the next UTC day on where it changes within a day.",
+    )
+
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+        fields = (
+            "grid_zone", "valid_from", "pue", "wue_l_per_kwh", "electricity_price_per_kwh",
+            "market_matching", "supplier_g_per_kwh", "residual_g_per_kwh", "grid_cfe_share",
+        )  # fmt: skip
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
+            "supplier_g_per_kwh": "Supplier’s factor, g/kWh",
+            "residual_g_per_kwh": "Residual mix, g/kWh",
+            "grid_cfe_share": "Carbon-free share of the grid, 0 to 1",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
+            "supplier_g_per_kwh": "Market-based, within the year: what the supplier states for what no contract covers.",
+            "residual_g_per_kwh": "Market-based: for what nothing else covers, or a fossil factor. Empty: as published.",
+            "grid_cfe_share": "For the 24/7 score. Empty: only what contracts cover counts.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
-        for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
+        self.fields["grid_zone"].choices = [("", "Not stated"), *zones()]
+        for name in set(self.Meta.fields) - {"grid_zone", "valid_from", "market_matching"}:
             self.fields[name].widget.attrs["step"] = "any"
 
     def clean_valid_from(self) -> datetime:
@@ -81,7 +97,7 @@ class SiteTermsForm(forms.ModelForm):
         return moment
 
 
-def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
+def zones() -> list[tuple[str, list[tuple[str, str]]]]:
     """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
     rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
     named = {row.key: row.page for row in rows}  # the page names the place

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, jobs, members, signin, teams, tokens
+from accounting.views import contracts, factors, figures, fleet, jobs, members, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -31,6 +31,12 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
     path("factors/", factors.factor_list, name="factors"),
+    path("contracts/", contracts.contract_list, name="contracts"),
+    path("contracts/new", contracts.contract_new, name="contract-new"),
+    path("contracts/import", contracts.contract_import, name="contract-import"),
+    path("contracts/<int:contract_id>/", contracts.contract_page, name="contract"),
+    path("contracts/<int:contract_id>/delete", contracts.contract_delete, name="contract-delete"),
+    path("contracts/<int:contract_id>/profile", contracts.contract_profile, name="contract-profile"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

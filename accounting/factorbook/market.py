@@ -47,7 +47,7 @@ def _uses(site_hours: Iterable[tuple[int, datetime]]) -> dict[int, list[Instrume
         Q(mode=Matching.HOURLY, start__in=hours) | Q(mode=Matching.ANNUAL, start__lte=max(hours), end__gt=min(hours)),
         site__in={site_id for site_id, _ in wanted},
     ).order_by("contract_id", "start")
-    for use in rows.select_related("contract"):
+    for use in rows:
         by_site[use.site_id].append(use)
     return by_site
 
@@ -55,7 +55,7 @@ def _uses(site_hours: Iterable[tuple[int, datetime]]) -> dict[int, list[Instrume
 def _of_contract(use: InstrumentUse) -> Figure:
     """As the contract states it, without a range of its own: it is a claim, not a measurement."""
     ids = (f"contract:{use.contract_id}@{use.mode}",)
-    return Figure(Range.exact(use.contract.g_per_kwh), G_PER_KWH, Status.MODELLED, ids)
+    return Figure(Range.exact(use.g_per_kwh), G_PER_KWH, Status.MODELLED, ids)
 
 
 def _rest(book: Catalog, terms: SiteTerms | None, stand: Stand) -> Figure | None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Min, Q
 
 from accounting.factorbook.contracts import (
     HOUR,
@@ -43,6 +43,7 @@ from accounting.models import (
 DAY = timedelta(days=1)
 _AT_ONCE = 500
 Terms = Mapping[int, Sequence[SiteTerms]]
+Coverage = dict[tuple[int, str], tuple[float, float]]  # (contract id, rule) -> (share, g/kWh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Use:
     end: datetime
     kwh: float
     share: float
+    g_per_kwh: float
 
 
 def note_hours(hours: Iterable[datetime]) -> None:
@@ -69,6 +71,14 @@ def note_year(year: int) -> None:
     """Note every day of a year that has energy: a contract of it was made, changed or removed."""
     rows = TeamDay.objects.filter(_in_year(year)).order_by()
     _note({*rows.values_list("day", flat=True).distinct(), date(year, 1, 1)})
+
+
+def release(contract: EnergyContract, *, now: datetime) -> None:
+    """Before a contract is removed: mark the hours that it covers, and note its year."""
+    spans = contract.uses.order_by().values_list("site").annotate(Min("start"), Max("end"))
+    for site_id, start, end in spans:
+        DirtyHour.objects.mark(_device_hours(site_id, start, end), now=now)
+    note_year(contract.vintage)
 
 
 def settle(*, now: datetime) -> int:
@@ -96,7 +106,7 @@ def _note(days: Iterable[date]) -> None:
 
 def _hourly(days: Iterable[date], contracts: Sequence[EnergyContract], terms: Terms) -> list[Use]:
     """Claims within each hour and grid zone. What a contract generates beyond the hour's consumption is lost."""
-    generated = profiles(contracts)
+    generated, g = profiles(contracts), {one.pk: one.g_per_kwh for one in contracts}
     uses: list[Use] = []
     for day in days if contracts else ():
         stands = {pk: stand for pk, stand in stands_on(terms, day).items() if stand.mode == Matching.HOURLY}
@@ -104,7 +114,8 @@ def _hourly(days: Iterable[date], contracts: Sequence[EnergyContract], terms: Te
             supplies = hourly_supplies(contracts, generated, hour, stands)
             for claim in allocate(consumed_kwh, supplies):
                 share = claim.kwh / consumed_kwh[claim.consumer]
-                uses.append(Use(claim.instrument, claim.consumer, Matching.HOURLY, hour, hour + HOUR, claim.kwh, share))
+                stretch = (Matching.HOURLY, hour, hour + HOUR)
+                uses.append(Use(claim.instrument, claim.consumer, *stretch, claim.kwh, share, g[claim.instrument]))
     return uses
 
 
@@ -114,22 +125,20 @@ def _annual(year: int, contracts: Sequence[EnergyContract], terms: Terms, *, now
     So the year is restated once a day at most, and nothing is claimed beyond a contract's volume.
     """
     claimed_kwh = _sum_by_contract(InstrumentUse.objects.filter(_hourly_in(year)).values_list("contract_id", "kwh"))
-    today = now.astimezone(UTC).date()
-    first, split, last = date(year, 1, 1), max(min(today, date(year + 1, 1, 1)), date(year, 1, 1)), date(year + 1, 1, 1)
+    g, today = {one.pk: one.g_per_kwh for one in contracts}, now.astimezone(UTC).date()
+    first, last = date(year, 1, 1), date(year + 1, 1, 1)
+    split = max(first, min(today, last))
     uses: list[Use] = []
     for start, end in ((first, split), (split, last)):
-        if start == end:
+        if start == end or not contracts:
             continue
-        stands = stands_on(terms, end - DAY)
-        consumed_kwh = _consumed_within_year(start, end, terms) if contracts else {}
-        supplies = annual_supplies(contracts, stands, claimed_kwh)
-        claims = allocate(consumed_kwh, supplies)
-        uses += [
-            Use(
-                c.instrument, c.consumer, Matching.ANNUAL, _at(start), _at(end), c.kwh, c.kwh / consumed_kwh[c.consumer]
-            )
-            for c in claims
-        ]
+        stands = stands_on(terms, min(end - DAY, max(today, start)))
+        consumed_kwh = _consumed_within_year(start, end, terms)
+        claims = allocate(consumed_kwh, annual_supplies(contracts, stands, claimed_kwh))
+        stretch = (Matching.ANNUAL, _at(start), _at(end))
+        for claim in claims:
+            share = claim.kwh / consumed_kwh[claim.consumer]
+            uses.append(Use(claim.instrument, claim.consumer, *stretch, claim.kwh, share, g[claim.instrument]))
         for contract_id, kwh in _sum_by_contract((c.instrument, c.kwh) for c in claims).items():
             claimed_kwh[contract_id] = claimed_kwh.get(contract_id, 0.0) + kwh
     return uses
@@ -161,7 +170,7 @@ def _consumed_within_year(start: date, end: date, terms: Terms) -> dict[int, flo
 def _replace(stored: Q, fresh: Collection[Use]) -> set[tuple[int, datetime]]:
     """Write the claims in place of the stored ones; returns the device-hours whose covered shares changed."""
     rows = InstrumentUse.objects.filter(stored)
-    columns = ("contract_id", "site_id", "mode", "start", "end", "kwh", "share")
+    columns = ("contract_id", "site_id", "mode", "start", "end", "kwh", "share", "g_per_kwh")
     before = {Use(*row) for row in rows.values_list(*columns)}
     if before == set(fresh):
         return set()
@@ -171,9 +180,13 @@ def _replace(stored: Q, fresh: Collection[Use]) -> set[tuple[int, datetime]]:
     )
     stale: set[tuple[int, datetime]] = set()
     for site_id, start, end in _changed(before, fresh):
-        of_site = LedgerHour.objects.filter(site_id=site_id, hour__gte=start, hour__lt=end).order_by()
-        stale |= set(of_site.values_list("device_id", "hour").distinct())
+        stale |= _device_hours(site_id, start, end)
     return stale
+
+
+def _device_hours(site_id: int, start: datetime, end: datetime) -> set[tuple[int, datetime]]:
+    of_site = LedgerHour.objects.filter(site_id=site_id, hour__gte=start, hour__lt=end).order_by()
+    return set(of_site.values_list("device_id", "hour").distinct())
 
 
 def _changed(before: Iterable[Use], after: Iterable[Use]) -> Iterator[tuple[int, datetime, datetime]]:
@@ -183,25 +196,29 @@ def _changed(before: Iterable[Use], after: Iterable[Use]) -> Iterator[tuple[int,
         for use in uses:
             by_site[use.site_id][which].append(use)
     for site_id in sorted(by_site):
-        both = by_site[site_id]
-        edges = sorted({edge for uses in both for use in uses for edge in (use.start, use.end)})
-        shares = [_shares_from(uses) for uses in both]
-        held: list[dict[int, float]] = [{}, {}]
+        edges = sorted({edge for uses in by_site[site_id] for use in uses for edge in (use.start, use.end)})
+        old, new = (_coverage_from(uses) for uses in by_site[site_id])
+        held: tuple[Coverage, Coverage] = ({}, {})
         for start, end in pairwise(edges):
-            for which in (0, 1):
-                for contract_id, change, share in shares[which].get(start, ()):
-                    held[which].pop(contract_id, None) if change < 0 else held[which].update({contract_id: share})
+            for cover, changes in zip(held, (old, new), strict=True):
+                for key, holds in changes.get(start, ()):
+                    if holds is None:
+                        cover.pop(key, None)
+                    else:
+                        cover[key] = holds
             if held[0] != held[1]:
                 yield site_id, start, end
 
 
-def _shares_from(uses: Iterable[Use]) -> dict[datetime, list[tuple[int, int, float]]]:
-    """At each edge what ends (-1) and what begins (+1) to hold, ends first."""
-    edges: dict[datetime, list[tuple[int, int, float]]] = defaultdict(list)
-    for use in uses:
-        edges[use.start].append((use.contract_id, 1, use.share))
-        edges[use.end].append((use.contract_id, -1, 0.0))
-    return {edge: sorted(held, key=lambda one: (one[1], one[0])) for edge, held in edges.items()}
+def _coverage_from(uses: Iterable[Use]) -> dict[datetime, list[tuple[tuple[int, str], tuple[float, float] | None]]]:
+    """At each edge what ends (None) and what begins (share, g/kWh) to hold of each contract and rule, ends first."""
+    ends: dict[datetime, list[tuple[tuple[int, str], tuple[float, float] | None]]] = defaultdict(list)
+    rising = sorted(uses, key=lambda use: (use.start, use.contract_id))
+    for use in rising:
+        ends[use.end].append(((use.contract_id, use.mode), None))
+    for use in rising:
+        ends[use.start].append(((use.contract_id, use.mode), (use.share, use.g_per_kwh)))
+    return ends
 
 
 def _sum_by_contract(parts: Iterable[tuple[int, float]]) -> dict[int, float]:

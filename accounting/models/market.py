@@ -85,6 +85,7 @@ class InstrumentUse(models.Model):
     end = models.DateTimeField()
     kwh = models.FloatField()
     share = models.FloatField()
+    g_per_kwh = models.FloatField()
 
     class Meta:
         constraints = (

@@ -15,6 +15,7 @@ Figure = dict[str, Any]
 COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")
 METRIC_WORDS = {
     "co2e": ("CO₂e", "carbon_g"),
+    "co2e_market": ("CO₂e market-based", "carbon_g"),
     "energy": ("Energy at the wall", "energy_kwh"),
     "water": ("Water", "water_l"),
     "cost": ("Cost", "cost"),
@@ -42,7 +43,7 @@ def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zo
         "data": [*traces, _range_trace(trend, _scaled(sums, factor), at, factor, unit)],
         "layout": {
             "barmode": "stack",
-            "yaxis": {"title": {"text": f"{unit} {'CO₂e ' if metric == 'co2e' else ''}/ {per}"}},
+            "yaxis": {"title": {"text": f"{unit} {'CO₂e ' if metric.startswith('co2e') else ''}/ {per}"}},
             "xaxis": {"type": "date", "range": _edges(period, zone), "tickformatstops": TICKS},
         },
     }

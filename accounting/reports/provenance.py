@@ -28,12 +28,14 @@ QUANTITY_WORDS = {
     "accelerator_fp16": "Dense 16-bit speed of an accelerator",
     "cpu_tdp": "Power of a CPU (TDP)",
     "price_zone": "Electricity price of a place",
+    "residual_mix": "Residual mix (market-based)",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
     "telemetry": ("As the site's own telemetry said", Status.MEASURED),
     "site": ("As stated in the site's terms", Status.MODELLED),
     "device": ("As stated for the device", Status.MODELLED),
+    "contract": ("As the contract or certificate states (page Contracts)", Status.MODELLED),
     "price": ("No typical price is known in this currency: state the site's price", Status.DEFAULT),
 }
 

@@ -26,6 +26,7 @@ __all__ = [
 
 METRICS = {  # what a trend can show: ledger columns that add up to it
     "co2e": ("co2e_location_g", "embodied_g"),
+    "co2e_market": ("co2e_market_g",),  # of the energy for which it is known
     "energy": ("facility_energy_kwh",),
     "water": ("water_onsite_l", "water_offsite_l"),
     "cost": ("cost",),

@@ -108,7 +108,10 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
 
 def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     """A new row that starts out as the terms before it."""
-    kept = ("grid_zone", "pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+    kept = (
+        "grid_zone", "pue", "wue_l_per_kwh", "electricity_price_per_kwh",
+        "market_matching", "supplier_g_per_kwh", "residual_g_per_kwh", "grid_cfe_share",
+    )  # fmt: skip
     return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
 
 

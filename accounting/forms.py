@@ -79,7 +79,7 @@ class SiteTermsForm(forms.ModelForm):
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
             "supplier_g_per_kwh": "Market-based, within the year: what the supplier states for what no contract covers.",
-            "residual_g_per_kwh": "Market-based: for what nothing else covers, or a fossil factor. Empty: as published.",
+            "residual_g_per_kwh": "Market-based, for what nothing covers; or a fossil factor. Empty: as published.",
             "grid_cfe_share": "For the 24/7 score. Empty: only what contracts cover counts.",
         }
 

@@ -45,7 +45,10 @@ class EnergyContract(models.Model):
         constraints = (
             models.CheckConstraint(condition=Q(end__gt=F("start")), name="contract_ends_after_it_starts"),
             models.UniqueConstraint(
-                fields=("registry", "reference", "vintage"), condition=~Q(reference=""), name="contract_once"
+                fields=("registry", "reference", "vintage"),
+                condition=~Q(reference=""),
+                name="contract_once",
+                violation_error_message="This number of this registry and vintage is entered already",
             ),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounting.forms import LOCAL, Moment, zones
@@ -94,6 +95,14 @@ class ContractForm(forms.ModelForm):
         if any(moment.minute or moment.second for moment in (start, end)):
             self.add_error("start", "Whole hours only: energy is matched by the hour")
         return said
+
+    def clean_mwh(self) -> float:
+        """Its hours of generation may not add up to more than it has."""
+        mwh = self.cleaned_data["mwh"]
+        stated = self.instance.profile.aggregate(kwh=Sum("kwh"))["kwh"] if self.instance.pk else None
+        if stated and stated / 1000 > mwh * (1 + 1e-6):
+            raise ValidationError(f"Its hours of generation add up to {stated / 1000:g} MWh: replace them first")
+        return mwh
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -137,7 +137,7 @@ def _create(request: HttpRequest, form: ContractForm) -> EnergyContract:
 
 def _changed(request: HttpRequest, contract: EnergyContract) -> HttpResponse:
     if not can_administer(request.user):
-        return redirect("contract", contract.pk)
+        raise Http404
     years, form = {contract.vintage}, ContractForm(request.POST, instance=contract)
     if not form.is_valid():
         return _shown(request, EnergyContract.objects.get(pk=contract.pk), form)

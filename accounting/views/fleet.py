@@ -16,7 +16,8 @@ from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.forms import DeviceForm, HostForm, SiteForm, SiteTermsForm
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
-from accounting.reports import figures, fleet, fleet_tables, jobs
+from accounting.reports import figures, fleet, fleet_tables, jobs, periods
+from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.job_tables import trend_table
 from accounting.reports.live import live, visible_devices
 from accounting.reports.periods import Period
@@ -97,11 +98,13 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
         "terms": site.terms.order_by("-valid_from"),
         "stated_zone": bool(latest and latest.grid_zone),
         "rate": carbon_rate(site, now=now),
+        "carbon_free": site_carbon_free(site.pk, periods.preset("30d", now=now)),
         "hosts": site.hosts.prefetch_related("devices"),
         "terms_form": terms_form if "terms-valid_from" in request.POST else _blank(site, latest, now),
         "site_form": site_form if "site-name" in request.POST else SiteForm(instance=site, prefix="site"),
         "administrator": administrator,
         "currency": settings.GREENAI["currency"],
+        "market_matching": settings.GREENAI["market_matching"],
     }
     return render(request, "accounting/site.html", context)
 

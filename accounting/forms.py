@@ -78,7 +78,7 @@ class SiteTermsForm(forms.ModelForm):
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
-            "supplier_g_per_kwh": "Market-based, within the year: what the supplier states for what no contract covers.",
+            "supplier_g_per_kwh": "Market-based, within the year: for what no contract covers, as the supplier states.",
             "residual_g_per_kwh": "Market-based, for what nothing covers; or a fossil factor. Empty: as published.",
             "grid_cfe_share": "For the 24/7 score. Empty: only what contracts cover counts.",
         }

@@ -45,10 +45,12 @@ def site_factors(
     site_hours: Iterable[tuple[int | None, datetime]],
     *,
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
+    market: bool = True,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
 
-    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
+    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has. Without `market` nothing is
+    asked about contracts, and the market-based intensity is left out.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
     energy. Three queries, and one more for each run of hours that are far apart.
@@ -72,8 +74,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    for place, market in market_intensities(book, list(known), terms).items():
-        known[place] = replace(known[place], market=market)
+    bought = market_intensities(book, [(s, h) for s, h in wanted if s is not None], terms) if market else {}
+    for place, intensity in bought.items():
+        known[place] = replace(known[place], market=intensity)
     nowhere = declared(book, None, currency=currency)
     return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
 

@@ -48,7 +48,7 @@ def carbon_rates(site_ids: Iterable[int | None], *, now: datetime) -> dict[int |
     """The same for several sites: three queries and one more a site."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
-    found = site_factors(places, it_power_w=_it_power_w(places))
+    found = site_factors(places, it_power_w=_it_power_w(places), market=False)
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),

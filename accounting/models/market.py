@@ -11,8 +11,8 @@ from accounting.models.fleet import Site
 class Matching(models.TextChoices):
     """How instruments are set against consumption."""
 
-    ANNUAL = "annual", "Within the year (Scope 2 Guidance, 2015)"
-    HOURLY = "hourly", "Hour by hour, same grid zone (revision in consultation)"
+    ANNUAL = "annual", "Within the year (rule of 2015)"
+    HOURLY = "hourly", "By the hour, same zone (draft rule)"
 
 
 class EnergyContract(models.Model):

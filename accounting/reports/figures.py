@@ -25,7 +25,8 @@ METRIC_WORDS = {
 def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zone: ZoneInfo) -> Figure:
     """Stacked bars, one for each hour or day, with the range of their sum. A missing hour stays empty."""
     if all(value is None for value in trend.low):
-        return {"data": [], "empty": "Nothing in this period yet"}
+        unknown = "Not known: no contract, supplier’s factor or residual mix speaks of this energy"
+        return {"data": [], "empty": unknown if metric == "co2e_market" else "Nothing in this period yet"}
     words, kind = METRIC_WORDS[metric]
     sums = _sums(trend)
     factor, unit = scale(kind, max(value or 0.0 for value in sums), currency=currency)

@@ -74,7 +74,7 @@ def trend(
 
     Args:
         by: one of SPLITS, or None for a single series.
-        metric: a key of METRICS.
+        metric: a key of METRICS. Market-based carbon leaves out where nothing of it is known, which is not nought.
     """
     rows = _rows(visibility, period.start, period.end, filters, by=by)
     at = "hour" if hasattr(rows.model, "hour") else "day"
@@ -82,8 +82,9 @@ def trend(
         end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
         for end, suffix in _ENDS.items()
     }
-    found = list(rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums))
-    return _trend_of(found, period, by, most)
+    known = Sum("market_kwh") if metric == "co2e_market" else Value(1.0)
+    found = rows.order_by().values(at=F(at), **_keys(rows.model, by)).annotate(**sums, known=known)
+    return _trend_of([row for row in found if row["known"]], period, by, most)
 
 
 def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, list[float]]:

@@ -183,7 +183,8 @@ def _lines(text: str, *, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[st
     if len(text) > MOST_BYTES:
         raise CsvRefused(f"the file has {len(text):,} characters, more than {MOST_BYTES:,}: split it")
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff").strip()))
-    if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    if missing := [name for name in needed if name not in reader.fieldnames]:
         raise CsvRefused(f"the first line names no column {', '.join(missing)}: it should read {','.join(needed)}, …")
     count = 0
     for count, cells in enumerate(reader, start=1):

@@ -101,7 +101,7 @@ def contract_import(request: HttpRequest) -> HttpResponse:
     context = {
         "title": "Import contracts",
         "crumbs": [("Contracts", reverse("contracts")), ("Import", "")],
-        "columns": ",".join(STATED),
+        "columns": ", ".join(STATED),
     }
     if request.method == "GET":
         return render(request, "accounting/contract_import.html", context)

@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounting.access import audit, can_administer
+from accounting.access import audit, can_administer, visible_to
 from accounting.ledger.matching import note_year, release
 from accounting.models import ContractHour, EnergyContract
 from accounting.reports.contracts import STATED, contract_lines, contracts_table, site_claims
+from accounting.reports.fleet import visible_sites
 from accounting.views.asking import administrators_only, csv_response
 from accounting.views.contract_forms import MOST_BYTES, ContractForm, CsvRefused, Row, read_contracts, read_profile
 
@@ -152,12 +153,13 @@ def _changed(request: HttpRequest, contract: EnergyContract) -> HttpResponse:
 
 def _shown(request: HttpRequest, contract: EnergyContract, form: ContractForm) -> HttpResponse:
     (line,) = contract_lines(pk=contract.pk)
+    seen = set(visible_sites(visible_to(request.user)).values_list("name", flat=True))
     context = {
         "title": contract.name,
         "crumbs": [("Contracts", reverse("contracts")), (contract.name, "")],
         "line": line,
         "contract": contract,
-        "claims": site_claims(contract),
+        "claims": [claim for claim in site_claims(contract) if claim.site in seen],
         "hours": contract.profile.count(),
         "form": form,
         "administrator": can_administer(request.user),

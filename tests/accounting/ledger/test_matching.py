@@ -183,6 +183,22 @@ class TestTheRunningDay:
         assert LedgerHour.objects.get(hour=EIGHT + timedelta(days=1)).market_kwh == 0.0
         assert {row[3].date() for row in uses()} == {date(2026, 1, 1)}
 
+    def test_is_settled_with_the_others_once_it_is_over(self) -> None:
+        # 60 kWh for 40 kWh yesterday and 40 today: today takes the 20 that are left; tomorrow all hours share 60 of 80.
+        a_contract(0.06)
+        lyon = a_place("lyon", "annual")
+        device = Device.objects.get()
+        post(device, range(0, 4 * 3600 + 1, 60), 10_000.0, start=EIGHT + timedelta(days=1))
+        rebuild_dirty(now=EIGHT + timedelta(days=1, hours=5))
+        assert sum(market_kwh(lyon)) == pytest.approx(40.0) and claimed_kwh() == pytest.approx(60.0)
+        tomorrow = EIGHT + timedelta(days=2)
+        DirtyHour.objects.mark([(device.pk, tomorrow)], now=tomorrow)
+        rebuild_dirty(now=tomorrow)
+        assert sum(market_kwh(lyon)) == pytest.approx(30.0) and claimed_kwh() == pytest.approx(60.0)
+        settled = uses()
+        rebuild_everything(now=tomorrow)
+        assert uses() == settled
+
 
 class TestTerms:
     def test_a_day_keeps_the_rule_it_began_with(self) -> None:

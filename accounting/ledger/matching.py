@@ -42,6 +42,7 @@ from accounting.models import (
 
 DAY = timedelta(days=1)
 _AT_ONCE = 500
+_DAYS_AT_ONCE = 31
 Terms = Mapping[int, Sequence[SiteTerms]]
 Coverage = dict[tuple[int, str], tuple[float, float]]  # (contract id, rule) -> (share, g/kWh)
 
@@ -82,21 +83,30 @@ def release(contract: EnergyContract, *, now: datetime) -> None:
 
 
 def settle(*, now: datetime) -> int:
-    """Work out the claims of the noted days, and mark the device-hours whose intensity changed. Returns how many."""
-    if not StaleMatch.objects.exists():
-        return 0
-    with transaction.atomic():
-        one_at_a_time()
-        noted = dict(StaleMatch.objects.values_list("day", "pk"))
-        terms = terms_of(Site.objects.values_list("pk", flat=True))
-        stale: set[tuple[int, datetime]] = set()
-        for year in sorted({day.year for day in noted}):
-            contracts = counting({year})
-            days = sorted(day for day in noted if day.year == year)
-            stale |= _replace(_hourly_of(days), _hourly(days, contracts, terms))
-            stale |= _replace(_annual_of(year), _annual(year, contracts, terms, now=now))
-        DirtyHour.objects.mark(stale, now=now)
-        StaleMatch.objects.filter(pk__in=noted.values()).delete()
+    """Work out the claims of the noted days, and mark the device-hours whose intensity changed. Returns how many.
+
+    A month of days is a transaction, so that a whole year holds nobody up; the claims within a year come with its last.
+    """
+    marked = 0
+    while StaleMatch.objects.exists():
+        marked += _settle_some(now=now)
+    return marked
+
+
+@transaction.atomic
+def _settle_some(*, now: datetime) -> int:
+    one_at_a_time()
+    noted = dict(StaleMatch.objects.order_by("day").values_list("day", "pk"))
+    chosen = [day for day in noted if day.year == min(noted).year][:_DAYS_AT_ONCE] if noted else []
+    if not chosen:
+        return 0  # another worker was faster
+    year = chosen[0].year
+    contracts, terms = counting({year}), terms_of(Site.objects.values_list("pk", flat=True))
+    stale = _replace(_hourly_of(chosen), _hourly(chosen, contracts, terms))
+    if not any(day.year == year for day in noted if day > chosen[-1]):
+        stale |= _replace(_annual_of(year), _annual(year, contracts, terms, now=now))
+    DirtyHour.objects.mark(stale, now=now)
+    StaleMatch.objects.filter(pk__in=[noted[day] for day in chosen]).delete()
     return len(stale)
 
 

@@ -216,3 +216,17 @@ class TestTerms:
         Host.objects.filter(site=lyon).update(site=nice)
         rebuild_everything(now=LATER)
         assert not uses() and market_kwh(nice) == [0.0] * 4
+
+
+class TestAWholeYear:
+    def test_is_settled_month_by_month_and_ends_as_in_one_go(self, monkeypatch) -> None:
+        a_contract(0.03)
+        a_place("lyon", "annual")
+        a_place("nice", "hourly")
+        rebuild_dirty(now=LATER)
+        expected = ledger(), uses()
+        InstrumentUse.objects.all().delete()
+        StaleMatch.objects.bulk_create(StaleMatch(day=date(2026, 1, 1) + timedelta(days=n)) for n in range(100))
+        monkeypatch.setattr("accounting.ledger.matching._DAYS_AT_ONCE", 7)
+        rebuild_dirty(now=LATER)
+        assert (ledger(), uses()) == expected and not StaleMatch.objects.exists()

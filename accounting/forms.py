@@ -11,10 +11,11 @@ from django.utils.text import slugify
 
 from accounting.factorbook.choices import region_choices, zone_choices
 from accounting.factors.places import cloud_regions
-from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
+from accounting.models import ApiToken, Device, Host, Matching, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
 STATED = ("pue", "wue_l_per_kwh", "electricity_price_per_kwh")
+MARKET = ("supplier_g_per_kwh", "residual_g_per_kwh", "grid_cfe_share")
 
 
 class Moment(forms.DateTimeField):
@@ -66,21 +67,42 @@ class SiteTermsForm(forms.ModelForm):
         choices=[("", "As the organisation"), ("lifecycle", "Life cycle"), ("direct", "Direct emissions")],
         help_text="Which of a provider's hours count. The other kind is kept beside them, never mixed in.",
     )
+    market_matching = forms.ChoiceField(
+        label="Contracts are matched",
+        required=False,
+        choices=[("", "As the organisation does"), *Matching.choices],
+        help_text="Market-based figure only; from the next UTC day on where it changes within a day.",
+    )
 
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "cloud", "emission_basis", *STATED, "idle_policy")
+        fields = (
+            "grid_zone",
+            "valid_from",
+            "cloud",
+            "emission_basis",
+            *STATED,
+            "idle_policy",
+            "market_matching",
+            *MARKET,
+        )
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
             "electricity_price_per_kwh": "Electricity price per kWh",
             "idle_policy": "Idle draw of shared devices",
+            "supplier_g_per_kwh": "Supplier’s factor, g/kWh",
+            "residual_g_per_kwh": "Residual mix, g/kWh",
+            "grid_cfe_share": "Carbon-free share of the grid, 0 to 1",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
             "wue_l_per_kwh": "Water evaporated on site. Empty: a typical value, DEFAULT.",
             "electricity_price_per_kwh": "At the meter of the building. Empty: a typical value, DEFAULT.",
             "idle_policy": "Who answers for it where several jobs hold a device at once. A job alone always does.",
+            "supplier_g_per_kwh": "Market-based, within the year: for what no contract covers, as the supplier states.",
+            "residual_g_per_kwh": "Market-based, for what nothing covers; or a fossil factor. Empty: as published.",
+            "grid_cfe_share": "For the 24/7 score. Empty: only what contracts cover counts.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -90,7 +112,7 @@ class SiteTermsForm(forms.ModelForm):
         self.fields["cloud"].choices = [("", "None"), *region_choices()]
         if self.instance.cloud_region:
             self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"
-        for name in STATED:
+        for name in (*STATED, *MARKET):
             self.fields[name].widget.attrs["step"] = "any"
         self.fields["idle_policy"].required = False
 

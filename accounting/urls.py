@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import estimates, factors, figures, fleet, grid, jobs, members, signin, teams, tokens
+from accounting.views import contracts, estimates, factors, figures, fleet, grid, jobs, members, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -40,6 +40,12 @@ urlpatterns = [
     path("grid/feeds/<int:feed_id>/remove", grid.feed_remove, name="grid-feed-remove"),
     path("grid/import", grid.import_file, name="grid-import"),
     path("grid/import/confirm", grid.import_confirm, name="grid-import-confirm"),
+    path("contracts/", contracts.contract_list, name="contracts"),
+    path("contracts/new", contracts.contract_new, name="contract-new"),
+    path("contracts/import", contracts.contract_import, name="contract-import"),
+    path("contracts/<int:contract_id>/", contracts.contract_page, name="contract"),
+    path("contracts/<int:contract_id>/delete", contracts.contract_delete, name="contract-delete"),
+    path("contracts/<int:contract_id>/profile", contracts.contract_profile, name="contract-profile"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

@@ -54,6 +54,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             [
                 ("Factors", "factors"),
                 ("Grid", "grid"),
+                ("Contracts", "contracts"),
                 ("Estimate", "estimate-new"),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),

@@ -8,6 +8,7 @@ from accounting.factorbook.grid_hours import HourlyFactor
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.factors.places import CloudRegion, find_cloud_region
+from accounting.methods.market import MarketIntensity
 from accounting.methods.records import Figure, Range, Status
 from accounting.models import SiteTerms
 
@@ -22,6 +23,7 @@ class SiteFactors:
     intensity_g_per_kwh: Figure  # location-based, per kWh of facility energy
     price_per_kwh: Figure  # per kWh of facility energy
     intensity_step: str = ""  # where the intensity was found: telemetry, or a lookup.Step
+    market: MarketIntensity | None = None  # market-based, of the part of the facility energy for which it is known
 
 
 def terms_of(site_ids: Iterable[int]) -> dict[int, list[SiteTerms]]:
@@ -104,10 +106,19 @@ def at_least_one(pue: Figure) -> Figure:
     return replace(pue, range=Range(max(r.low, 1.0), max(r.mid, 1.0), max(r.high, 1.0)))
 
 
+def stated_exactly(terms: SiteTerms, quantity: str, value: float, unit: str) -> Figure:
+    """What the terms say, taken at its word: a figure of a contract has no range of its own."""
+    return Figure(Range.exact(value), unit, Status.MODELLED, (_source(terms, quantity),))
+
+
 def _stated(catalog: Catalog, terms: SiteTerms, quantity: str, value: float, unit: str) -> Figure:
     tolerance = lookup.tolerance(catalog, f"{quantity}/declared")
+    ids = (_source(terms, quantity), tolerance.id)
+    return Figure(Range.exact(value).times(tolerance.value), unit, Status.MODELLED, ids)
+
+
+def _source(terms: SiteTerms, quantity: str) -> str:
     since = terms.valid_from.astimezone(UTC)
     at_midnight = (since.hour, since.minute, since.second) == (0, 0, 0)
     day = f"{since:%Y-%m-%d}" if at_midnight else f"{since:%Y-%m-%dT%H:%M:%SZ}"
-    source = f"site:{terms.site.slug}:{quantity}@{day}"
-    return Figure(Range.exact(value).times(tolerance.value), unit, Status.MODELLED, (source, tolerance.id))
+    return f"site:{terms.site.slug}:{quantity}@{day}"

@@ -1,4 +1,4 @@
-"""The load models of accounting.methods.estimate with their numbers: rows `power_model` and `idle_share` of the catalogue.
+"""The load models of accounting.methods.estimate with their numbers: rows `power_model` and `idle_share`.
 
 Node draw is calibrated on the AC meters of 153 MLPerf Training v4.0 runs of Supermicro nodes with 8 H100 SXM (700 W
 each), switches and cooling left out: mean node power over 8 x 700 W, the geometric mean over the (system, benchmark)

@@ -10,6 +10,7 @@ from accounting.ledger.energy_hours import EnergyRow, tolerances
 from accounting.methods.cost import electricity_cost
 from accounting.methods.embodied import embodied_g, embodied_rate_g_per_h
 from accounting.methods.facility import ItEnergy, facility_energy
+from accounting.methods.market import operational_market
 from accounting.methods.operational import co2e_location_g
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import J_PER_KWH
@@ -44,6 +45,9 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
     }
     if priced := factors.price_per_kwh is not None:
         figures["cost"] = electricity_cost(facility, factors.price_per_kwh)
+    market_share = 0.0
+    if factors.market is not None:
+        figures["co2e_market_g"], market_share = operational_market(facility, factors.market).g, factors.market.share
     moved = [figures["embodied_g"]] if row.held_s > 0 else []
     if row.device_energy_j.high > 0:
         moved += [figure for name, figure in figures.items() if name != "embodied_g"]
@@ -53,6 +57,7 @@ def footprint(row: EnergyRow, device: Device, factors: SiteFactors, rate_g_per_h
         parts={
             "measured_kwh": row.measured_j / J_PER_KWH,
             "idle_kwh": row.idle_j / J_PER_KWH,
+            "market_kwh": facility.kwh.range.mid * market_share,
             "unpriced_kwh": 0.0 if priced else facility.kwh.range.mid,
         },
         status=Status.worst([*(f.status for f in moved), *([Status.MODELLED] if row.shared_by else [])]),

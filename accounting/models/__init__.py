@@ -12,6 +12,7 @@ from accounting.models.ledger import (
     TeamDay,
     TeamHour,
 )
+from accounting.models.market import ContractHour, EnergyContract, InstrumentUse, Matching, StaleMatch
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -23,8 +24,9 @@ from accounting.models.telemetry import (
 )
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DeviceUse", "DirtyHour",
-    "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark", "LedgerHour",
-    "Membership", "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
-    "TeamHour", "User",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
+    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host",
+    "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching", "Membership", "OneTimeLogin",
+    "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "StaleMatch", "Team", "TeamDay", "TeamHour",
+    "User",
 ]  # fmt: skip

@@ -106,6 +106,17 @@ class JobHour:
     water_l: float
     cost: float
     covered_s: float
+    market_g: float
+    market_kwh: float
+
+    @property
+    def co2e_market_g(self) -> float | None:
+        """Of the part of the energy that it speaks of; None where it speaks of none."""
+        return self.market_g if self.market_kwh > 0 else None
+
+    @property
+    def market_coverage(self) -> float | None:
+        return min(self.market_kwh / self.facility_energy_kwh, 1.0) if self.facility_energy_kwh else None
 
 
 def job_hours(job: Job) -> list[JobHour]:
@@ -124,6 +135,8 @@ def job_hours(job: Job) -> list[JobHour]:
             water=Sum(F("water_onsite_l") + F("water_offsite_l")),
             price=Sum("cost"),
             covered=Sum("covered_s"),
+            market=Sum("co2e_market_g"),
+            market_energy=Sum("market_kwh"),
         )
     )
     return [JobHour(*row.values()) for row in rows]

@@ -63,9 +63,8 @@ def carbon_rates(site_ids: Iterable[int | None], *, now: datetime) -> dict[int |
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
-    found = site_factors(
-        places, it_power_w=_it_power_w(places), stale_for=timedelta(hours=settings.GREENAI["grid_stale_h"])
-    )
+    stale_for = timedelta(hours=settings.GREENAI["grid_stale_h"])
+    found = site_factors(places, it_power_w=_it_power_w(places), stale_for=stale_for, market=False)
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),

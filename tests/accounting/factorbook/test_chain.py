@@ -144,7 +144,7 @@ class TestHourlyZone:
         places = [(site.pk, EIGHT + k * HOUR) for site in sites for k in range(4)]
         for k in range(4):
             told(40.0 + k, hour=EIGHT + k * HOUR)
-        with django_assert_num_queries(3 + len(sites)):  # terms, slugs, grid hours; readings of each site
+        with django_assert_num_queries(4 + len(sites)):  # terms, slugs, grid hours, claims; readings of each site
             found = site_factors(places)
         assert {factors.intensity_step for factors in found.values()} == {"hourly zone"}
 

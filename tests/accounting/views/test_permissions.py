@@ -23,8 +23,9 @@ GET_PAGES = [
     "profile",
     "trend",
     "factors",
+    "contracts",
 ]
-ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new"]
+ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new", "contract-new", "contract-import"]
 
 
 def signed_in(user: User) -> Client:

@@ -20,10 +20,11 @@ from accounting.models.telemetry import (
     JobMark,
     SampleConflict,
 )
+from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
     "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark", "LedgerHour",
     "Membership", "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
-    "TeamHour", "User",
+    "TeamHour", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

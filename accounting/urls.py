@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, grid, jobs, members, signin, teams, tokens
+from accounting.views import factors, figures, fleet, grid, jobs, members, reconciliation, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -38,6 +38,10 @@ urlpatterns = [
     path("grid/feeds/<int:feed_id>/remove", grid.feed_remove, name="grid-feed-remove"),
     path("grid/import", grid.import_file, name="grid-import"),
     path("grid/import/confirm", grid.import_confirm, name="grid-import-confirm"),
+    path("reconciliation/", reconciliation.reconciliation_page, name="reconciliation"),
+    path("reconciliation/import", reconciliation.report_import, name="reconciliation-import"),
+    path("reconciliation/import/confirm", reconciliation.report_confirm, name="reconciliation-confirm"),
+    path("reconciliation/<int:report_id>/remove", reconciliation.report_remove, name="reconciliation-remove"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

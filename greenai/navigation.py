@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from accounting.access import Visibility, can_administer, visible_to
+from accounting.access import EVERYTHING, Visibility, can_administer, visible_to
 from accounting.models import Membership, User
 from optimizer.models import Experiment, Recommendation
 
@@ -54,6 +54,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             [
                 ("Factors", "factors"),
                 ("Grid", "grid"),
+                *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

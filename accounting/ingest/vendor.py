@@ -16,7 +16,8 @@ from accounting.ingest.formats.vendor_records import VendorFile, VendorRecord, v
 from accounting.models import VendorFootprint, VendorReport
 
 _BATCH = 1000
-_LENGTHS = {name: VendorFootprint._meta.get_field(name).max_length for name in ("account", "region", "service")}
+_TEXTS = ("account", "region", "service", "model_version")
+_LENGTHS = {name: VendorFootprint._meta.get_field(name).max_length for name in _TEXTS}
 
 Slot = tuple[date, str, str]  # month, account, and what the figure holds where a provider tells one figure a file
 
@@ -34,6 +35,13 @@ class Stored:
     rows: int
     counting: int  # rows of it that count
     replaced: int  # rows of earlier reports that count no more
+
+    @property
+    def words(self) -> str:
+        """What came of it, for the person who brought the file."""
+        if not self.new:
+            return f"This content came in on {self.report.imported_at:%Y-%m-%d} as {self.report.file_name}: nothing changed."
+        return f"{self.rows} rows, {self.counting} of them count; {self.replaced} rows of earlier reports are replaced."
 
 
 def store_report(found: VendorFile, body: bytes, *, file_name: str, imported_by: str, now: datetime) -> Stored:

@@ -8,7 +8,7 @@ class VendorReport(models.Model):
 
     class State(models.TextChoices):
         COUNTS = "counts", "Counts"
-        PARTLY = "partly", "Partly replaced"
+        PARTLY = "partly", "Counts in part"
         REPLACED = "replaced", "Replaced"
 
     provider = models.CharField(max_length=10, help_text="aws, gcp or azure")
@@ -36,7 +36,7 @@ class VendorFootprint(models.Model):
     region = models.CharField(max_length=60)
     service = models.CharField(max_length=120, blank=True)
     model_version = models.CharField(max_length=40, blank=True, help_text="Of the provider's method")
-    scopes = models.CharField(max_length=10, blank=True, help_text="What the total holds; empty: not stated")
+    scopes = models.CharField(max_length=20, blank=True, help_text="What its figure holds; empty: not stated")
     scope1_kg = models.FloatField(null=True)
     scope2_location_kg = models.FloatField(null=True)
     scope2_market_kg = models.FloatField(null=True)

@@ -7,7 +7,7 @@ have the two totals only, of scopes 1 and 2; from version 3 on scope 3 is in the
 from collections.abc import Iterable
 from datetime import date
 
-from accounting.ingest.formats.vendor_records import Cells, CellRefused, VendorRecord, kg_of, month_of, version_key
+from accounting.ingest.formats.vendor_records import CellRefused, Cells, VendorRecord, kg_of, month_of, version_key
 
 NAME = "aws"
 KNOWN_BY = frozenset({"usage_period_start", "total_mbm_emissions_value"})

@@ -22,14 +22,14 @@ NAME = "azure"
 KNOWN_BY = frozenset({"itemname", "latestmonthemissions"})
 NEEDED = KNOWN_BY
 _KINDS = ("itemdetailsdata", "topitemsmonthlysummarydata", "topitemssummarydata")
-STATEMENTS = {  # what an importer may state: (scopes of the figure, the column it belongs in)
-    "": ("", "unstated_kg"),
-    "1": ("1", "scope1_kg"),
-    "2-location": ("2", "scope2_location_kg"),
-    "2-market": ("2", "scope2_market_kg"),
-    "3": ("3", "scope3_kg"),
-    "1,2-location,3": ("1,2,3", "total_location_kg"),
-    "1,2-market,3": ("1,2,3", "total_market_kg"),
+STATEMENTS = {  # what an importer may state of the figure, and the column it then belongs in
+    "": "unstated_kg",
+    "1": "scope1_kg",
+    "2-location": "scope2_location_kg",
+    "2-market": "scope2_market_kg",
+    "3": "scope3_kg",
+    "1,2-location,3": "total_location_kg",
+    "1,2-market,3": "total_market_kg",
 }
 
 RegionKey = Callable[[str, str], str | None]  # (provider, a region as people write it) -> its code, where it is known
@@ -59,10 +59,9 @@ def record(cells: Cells, *, month: date | None, scopes: str, region_key: RegionK
     kg = kg_of(cells, "latestmonthemissions")
     if kg is None:
         raise CellRefused("latestMonthEmissions", "", "write the figure in kg")
-    told, column = STATEMENTS[scopes]
     where = cells["itemname"]
     region = region_key(NAME, where) or where.casefold().replace(" ", "")
-    return VendorRecord(NAME, _month(cells, month), "", region, "", "", told, **{column: kg})
+    return VendorRecord(NAME, _month(cells, month), "", region, "", "", scopes, **{STATEMENTS[scopes]: kg})
 
 
 def same_line(cells: Cells) -> tuple[str, ...]:

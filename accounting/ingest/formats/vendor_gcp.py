@@ -5,7 +5,7 @@ Columns: docs.cloud.google.com/carbon-footprint/docs/data-schema. Levels are par
 
 from collections.abc import Iterable
 
-from accounting.ingest.formats.vendor_records import Cells, CellRefused, VendorRecord, kg_of, month_of, version_key
+from accounting.ingest.formats.vendor_records import CellRefused, Cells, VendorRecord, kg_of, month_of, version_key
 
 NAME = "gcp"
 KNOWN_BY = frozenset({"usage_month", "carbon_model_version"})

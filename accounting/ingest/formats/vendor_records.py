@@ -51,7 +51,7 @@ class VendorRecord:
     region: str  # the provider's code, for example us-east-1
     service: str
     model_version: str  # of the provider's method
-    scopes: str  # what its total holds: "1,2,3"; empty: not stated
+    scopes: str  # what its figure holds, for example 1,2,3 or 2-market; empty: not stated
     scope1_kg: float | None = None
     scope2_location_kg: float | None = None
     scope2_market_kg: float | None = None

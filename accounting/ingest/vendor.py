@@ -40,7 +40,8 @@ class Stored:
     def words(self) -> str:
         """What came of it, for the person who brought the file."""
         if not self.new:
-            return f"This content came in on {self.report.imported_at:%Y-%m-%d} as {self.report.file_name}: nothing changed."
+            before = self.report
+            return f"This content came in on {before.imported_at:%Y-%m-%d} as {before.file_name}: nothing changed."
         return f"{self.rows} rows, {self.counting} of them count; {self.replaced} rows of earlier reports are replaced."
 
 

@@ -166,8 +166,8 @@ def _whole_months(
         days[site_id, day.replace(day=1)].add(day)
         ids[site_id, day.replace(day=1)].update(factor_ids)
     return {
-        (key := (row["site_id"], row["month"])): _Part(totals, frozenset(days[key]), frozenset(ids[key]))
-        for row, totals in queries.sums_of(rows, {"site_id": F("site_id"), "month": TruncMonth("day")})
+        (key := (row["place"], row["month"])): _Part(totals, frozenset(days[key]), frozenset(ids[key]))
+        for row, totals in queries.sums_of(rows, {"place": F("site_id"), "month": TruncMonth("day")})
     }
 
 

@@ -1,4 +1,4 @@
-"""The reconciliation page: cloud providers' reports against the ledger, and how they come in. For who sees everything."""
+"""Cloud providers' reports against the ledger, and how they come in: for those who see everything."""
 
 from collections import defaultdict
 from datetime import date

@@ -102,15 +102,13 @@ class TestAws:
         error = error_of(AWS + aws_line(unit=unit))
         assert error.startswith(f"line 2: total_lbm_emissions_unit is {unit!r}") and "MTCO2e" in error
 
-    @pytest.mark.parametrize(
-        ("value", "words"), [("-1", "from nought on"), ("1,5", ""), ("many", "a number"), ("1e300", "unit")]
-    )
+    @pytest.mark.parametrize(("value", "words"), [("-1", "from nought on"), ("many", "a number"), ("1e300", "unit")])
     def test_names_line_column_and_value_of_a_wrong_figure(self, value: str, words: str) -> None:
-        if "," in value:
-            assert refusal(AWS + aws_line(lbm=value)).startswith("line 2: 24 cells, the header has 23")
-        else:
-            error = error_of(AWS + aws_line(lbm=value))
-            assert error.startswith(f"line 2: total_lbm_emissions_value is {value!r}") and words in error
+        error = error_of(AWS + aws_line(lbm=value))
+        assert error.startswith(f"line 2: total_lbm_emissions_value is {value!r}") and words in error
+
+    def test_refuses_a_line_with_a_comma_too_many(self) -> None:
+        assert refusal(AWS + aws_line(lbm="1,5")).startswith("line 2: 24 cells, the header has 23")
 
     def test_takes_an_empty_figure_for_not_told(self) -> None:
         assert read(AWS + aws_line(lbm="")).records[0].total_location_kg is None
@@ -124,7 +122,7 @@ class TestAws:
         assert error_of(AWS + aws_line() + again) == "line 3: tells of the same as line 2: keep one of them"
 
     def test_names_missing_columns(self) -> None:
-        assert "no column usage_period_end" in refusal(AWS.replace("usage_period_end,", "") + aws_line())
+        assert "no column usage_period_end" in refusal((AWS + aws_line()).replace("usage_period_end", "ended"))
 
 
 class TestGoogleCloud:
@@ -142,7 +140,8 @@ class TestGoogleCloud:
     def test_reads_json_lines_and_a_json_list(self) -> None:
         row = {
             "usage_month": "2026-01-01", "billing_account_id": "007GD7", "carbon_model_version": "12",
-            "project": {"id": "vision", "number": "8025"}, "location": {"location": "us-central1-a", "region": "us-central1"},
+            "project": {"id": "vision", "number": "8025"},
+            "location": {"location": "us-central1-a", "region": "us-central1"},
             "service": {"id": "F17B", "description": "Compute Engine"},
             "carbon_footprint_kgCO2e": {
                 "scope1": 10, "scope2": {"location_based": 400.0, "market_based": "105.8"}, "scope3": 986.8,

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounting.ingest.formats.vendor_records import VendorFile, VendorRecord, version_key
 from accounting.models import VendorFootprint, VendorReport
 
 _BATCH = 1000
+_LOCK = 0x76656E64  # "vend": the key of the advisory lock
 _TEXTS = ("account", "region", "service", "model_version")
 _LENGTHS = {name: VendorFootprint._meta.get_field(name).max_length for name in _TEXTS}
 
@@ -54,6 +55,7 @@ def store_report(found: VendorFile, body: bytes, *, file_name: str, imported_by:
     if found.wrong or not found.records:
         raise NothingToStore(f"{found.wrong} wrong lines, {len(found.records)} records: nothing was stored")
     with transaction.atomic():
+        _one_at_a_time()
         report, new = VendorReport.objects.get_or_create(
             sha256=hashlib.sha256(body).hexdigest(),
             defaults={
@@ -79,10 +81,18 @@ def store_report(found: VendorFile, body: bytes, *, file_name: str, imported_by:
 def delete_report(report: VendorReport) -> None:
     """Take a report away; what it had replaced counts again."""
     with transaction.atomic():
+        _one_at_a_time()
         months = set(report.footprints.order_by().values_list("month", flat=True).distinct())
         provider = report.provider
         report.delete()
         _settle(provider, months)
+
+
+def _one_at_a_time() -> None:
+    """Two imports at once would not see each other's rows, and both would count. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def _row(report: VendorReport, record: VendorRecord) -> VendorFootprint:

@@ -230,7 +230,7 @@ _TITLES = {
     Key.SCOPE_1: "Scope 1",
     Key.SCOPE_3: "Scope 3 against our embodied",
     Key.COVERAGE: "Energy that we did not see",
-    Key.INTENSITY: "Carbon of a kilowatt-hour",
+    Key.INTENSITY: "Carbon of a kilowatt-hour, and services not metered here",
     Key.UNDIVIDED: "What their total does not tell apart",
     Key.ROUNDING: "Rounding",
 }

@@ -15,6 +15,7 @@ from accounting.ingest.formats.vendor_records import (
     ReportRefused,
     VendorFile,
     VendorRecord,
+    check_text,
     csv_lines,
     json_items,
     text_of,
@@ -97,6 +98,7 @@ def _collect(
     seen: dict[tuple[str, ...], int] = {}
     for line, cells in items:
         try:
+            check_text(cells)
             records.append(record(cells))
         except CellRefused as error:
             errors.append(LineError(line, str(error)))

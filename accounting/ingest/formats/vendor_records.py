@@ -159,6 +159,13 @@ def _flat(item: Mapping[str, Any], before: str) -> Iterator[tuple[str, str]]:
             yield name, "" if value is None else str(value).strip()
 
 
+def check_text(cells: Cells) -> None:
+    """Raises CellRefused: a cell holds what no database keeps as text."""
+    for name, cell in cells.items():
+        if "\x00" in cell or any("\ud800" <= letter <= "\udfff" for letter in cell):
+            raise CellRefused(name, cell, "it holds characters that are no text: export the report again")
+
+
 def kg_of(cells: Cells, column: str, *, kg_per_unit: int = 1) -> float | None:
     """A figure in kg; None where nothing stands.
 

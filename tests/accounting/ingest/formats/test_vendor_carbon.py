@@ -222,6 +222,11 @@ class TestAnyFile:
         assert "is none of aws, gcp, azure" in refusal(GCP_HEAD + GCP_ROW, provider="oracle")
         assert "state neither" in refusal(GCP_HEAD + GCP_ROW, scopes="3")
 
+    def test_may_not_hold_what_no_database_keeps_as_text(self) -> None:
+        for letter in ("\\u0000", "\\ud800"):
+            text = azure(EAST | {"itemName": "East"}).replace("East", f"East{letter}")
+            assert "no text" in error_of(text, month=date(2026, 1, 1))
+
     def test_tells_the_first_errors_and_counts_all(self) -> None:
         found = read(GCP_HEAD + GCP_ROW.replace("2026-01-01", "x") * 30)
         assert (len(found.errors), found.wrong, found.records) == (20, 30, ())

@@ -3,7 +3,20 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import contracts, estimates, factors, figures, fleet, grid, jobs, members, signin, teams, tokens
+from accounting.views import (
+    contracts,
+    estimates,
+    factors,
+    figures,
+    fleet,
+    grid,
+    jobs,
+    members,
+    reconciliation,
+    signin,
+    teams,
+    tokens,
+)
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -46,6 +59,10 @@ urlpatterns = [
     path("contracts/<int:contract_id>/", contracts.contract_page, name="contract"),
     path("contracts/<int:contract_id>/delete", contracts.contract_delete, name="contract-delete"),
     path("contracts/<int:contract_id>/profile", contracts.contract_profile, name="contract-profile"),
+    path("reconciliation/", reconciliation.reconciliation_page, name="reconciliation"),
+    path("reconciliation/import", reconciliation.report_import, name="reconciliation-import"),
+    path("reconciliation/import/confirm", reconciliation.report_confirm, name="reconciliation-confirm"),
+    path("reconciliation/<int:report_id>/remove", reconciliation.report_remove, name="reconciliation-remove"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

@@ -22,11 +22,12 @@ from accounting.models.telemetry import (
     JobMark,
     SampleConflict,
 )
+from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "FacilitySample", "GridFeed", "GridHour", "Host",
     "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching", "Membership", "OneTimeLogin",
     "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "StaleMatch", "Team", "TeamDay", "TeamHour",
-    "User",
+    "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -12,13 +12,11 @@ from django.utils.text import slugify
 from accounting.factorbook.choices import region_choices, zone_choices
 from accounting.factorbook.price_files import currency_of
 from accounting.factors.places import cloud_regions
-from accounting.models import ApiToken, Membership, Project, Site, SiteTerms, Team, User
+from accounting.models import ApiToken, Matching, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
-STATED = (
-    "pue", "wue_l_per_kwh", "electricity_price_per_kwh", "price_currency", "price_zone", "carbon_price_per_t",
-    "carbon_price_currency", "embodied_allocation", "idle_policy",
-)  # fmt: skip
+STATED = ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t")
+MARKET = ("supplier_g_per_kwh", "residual_g_per_kwh", "grid_cfe_share")
 
 
 class Moment(forms.DateTimeField):
@@ -70,10 +68,20 @@ class SiteTermsForm(forms.ModelForm):
         choices=[("", "As the organisation"), ("lifecycle", "Life cycle"), ("direct", "Direct emissions")],
         help_text="Which of a provider's hours count. The other kind is kept beside them, never mixed in.",
     )
+    market_matching = forms.ChoiceField(
+        label="Contracts are matched",
+        required=False,
+        choices=[("", "As the organisation does"), *Matching.choices],
+        help_text="Market-based figure only; from the next UTC day on where it changes within a day.",
+    )
 
     class Meta:
         model = SiteTerms
-        fields = ("grid_zone", "valid_from", "cloud", "emission_basis", *STATED)
+        fields = (
+            "grid_zone", "valid_from", "cloud", "emission_basis", "pue", "wue_l_per_kwh", "electricity_price_per_kwh",
+            "price_currency", "price_zone", "carbon_price_per_t", "carbon_price_currency", "embodied_allocation",
+            "idle_policy", "market_matching", *MARKET,
+        )  # fmt: skip
         labels = {
             "pue": "PUE",
             "wue_l_per_kwh": "WUE, L/kWh of IT energy",
@@ -84,6 +92,9 @@ class SiteTermsForm(forms.ModelForm):
             "carbon_price_currency": "Currency of the carbon price",
             "embodied_allocation": "Embodied carbon goes to jobs",
             "idle_policy": "Idle draw of shared devices",
+            "supplier_g_per_kwh": "Supplier’s factor, g/kWh",
+            "residual_g_per_kwh": "Residual mix, g/kWh",
+            "grid_cfe_share": "Carbon-free share of the grid, 0 to 1",
         }
         help_texts = {
             "pue": "Facility energy / IT energy, where no telemetry says. Empty: a typical value, DEFAULT.",
@@ -95,6 +106,9 @@ class SiteTermsForm(forms.ModelForm):
             "carbon_price_currency": "Three letters. Empty: the ledger's own.",
             "embodied_allocation": "By use, what a job holds and does not use stays on the line without a job.",
             "idle_policy": "Who answers for it where several jobs hold a device at once. A job alone always does.",
+            "supplier_g_per_kwh": "Market-based, within the year: for what no contract covers, as the supplier states.",
+            "residual_g_per_kwh": "Market-based, for what nothing covers; or a fossil factor. Empty: as published.",
+            "grid_cfe_share": "For the 24/7 score. Empty: only what contracts cover counts.",
         }
 
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
@@ -105,7 +119,7 @@ class SiteTermsForm(forms.ModelForm):
         if self.instance.cloud_region:
             self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"
         self.fields["embodied_allocation"].required = False
-        for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t"):
+        for name in (*STATED, *MARKET):
             self.fields[name].widget.attrs["step"] = "any"
         self.fields["idle_policy"].required = False
 

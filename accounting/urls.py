@@ -3,7 +3,21 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import estimates, factors, figures, fleet, grid, jobs, members, prices, signin, teams, tokens
+from accounting.views import (
+    contracts,
+    estimates,
+    factors,
+    figures,
+    fleet,
+    grid,
+    jobs,
+    members,
+    prices,
+    reconciliation,
+    signin,
+    teams,
+    tokens,
+)
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -40,6 +54,16 @@ urlpatterns = [
     path("grid/feeds/<int:feed_id>/remove", grid.feed_remove, name="grid-feed-remove"),
     path("grid/import", grid.import_file, name="grid-import"),
     path("grid/import/confirm", grid.import_confirm, name="grid-import-confirm"),
+    path("contracts/", contracts.contract_list, name="contracts"),
+    path("contracts/new", contracts.contract_new, name="contract-new"),
+    path("contracts/import", contracts.contract_import, name="contract-import"),
+    path("contracts/<int:contract_id>/", contracts.contract_page, name="contract"),
+    path("contracts/<int:contract_id>/delete", contracts.contract_delete, name="contract-delete"),
+    path("contracts/<int:contract_id>/profile", contracts.contract_profile, name="contract-profile"),
+    path("reconciliation/", reconciliation.reconciliation_page, name="reconciliation"),
+    path("reconciliation/import", reconciliation.report_import, name="reconciliation-import"),
+    path("reconciliation/import/confirm", reconciliation.report_confirm, name="reconciliation-confirm"),
+    path("reconciliation/<int:report_id>/remove", reconciliation.report_remove, name="reconciliation-remove"),
     path("prices/", prices.price_page, name="prices"),
     path("prices/import/<str:what>", prices.price_import, name="price-import"),
     path("prices/drop", prices.price_drop, name="price-drop"),

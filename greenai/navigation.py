@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from accounting.access import Visibility, can_administer, visible_to
+from accounting.access import EVERYTHING, Visibility, can_administer, visible_to
 from accounting.models import Membership, User
 from optimizer.models import Experiment, Recommendation
 
@@ -55,7 +55,9 @@ def navigation(request: HttpRequest) -> dict[str, object]:
                 ("Factors", "factors"),
                 ("Prices", "prices"),
                 ("Grid", "grid"),
+                ("Contracts", "contracts"),
                 ("Estimate", "estimate-new"),
+                *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

@@ -200,9 +200,14 @@ GREENAI = {
     "grid_backfill_days": env.int("GREENAI_GRID_BACKFILL_DAYS", 10),  # how far back a new feed asks
     "grid_stale_h": env.float("GREENAI_GRID_STALE_H", 6.0),  # how long live figures may show an earlier hour's value
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
+    "market_matching": env.str("GREENAI_MARKET_MATCHING", "annual"),  # or hourly; a site's terms may say otherwise
 }
 if GREENAI["emission_basis"] not in ("lifecycle", "direct"):
     raise ImproperlyConfigured(f"GREENAI_EMISSION_BASIS is {GREENAI['emission_basis']!r}: write lifecycle or direct")
+
+
+if GREENAI["market_matching"] not in ("annual", "hourly"):
+    raise ImproperlyConfigured(f"GREENAI_MARKET_MATCHING is {GREENAI['market_matching']!r}: write annual or hourly")
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:

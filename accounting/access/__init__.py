@@ -15,10 +15,10 @@ from accounting.access.people import (
     withdraw_invitation,
 )
 from accounting.access.tokens import AccessDenied, authenticate, issue_token, revoke_token
-from accounting.access.visibility import Visibility, can_administer, can_change, visible_to
+from accounting.access.visibility import EVERYTHING, Visibility, can_administer, can_change, visible_to
 
 __all__ = [
-    "AccessDenied", "InvitationRefused", "LastAdministrator", "Visibility", "accept_invitation", "audit",
+    "EVERYTHING", "AccessDenied", "InvitationRefused", "LastAdministrator", "Visibility", "accept_invitation", "audit",
     "authenticate", "can_administer", "can_change", "deactivate_user", "invite", "issue_token", "one_time_login",
     "reactivate_user", "redeem_one_time_login", "revoke_token", "set_membership", "set_organisation_role",
     "visible_to", "withdraw_invitation",

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from accounting.factorbook import catalog
 from accounting.factorbook.grid_hours import hourly_factors
+from accounting.factorbook.market import market_intensities
 from accounting.factorbook.prices import load_prices, price_of
 from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of, zone_of
 from accounting.factors import lookup
@@ -49,10 +50,12 @@ def site_factors(
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
     stale_for: timedelta | None = None,
     priced: bool = True,
+    market: bool = True,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
 
-    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
+    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has. Without `market` nothing is
+    asked about contracts, and the market-based intensity is left out.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
     energy. Five queries, two more at most for prices, and one for each run of hours that are far apart. Without
@@ -87,6 +90,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
+    bought = market_intensities(book, [(s, h) for s, h in wanted if s is not None], terms) if market else {}
+    for place, intensity in bought.items():
+        known[place] = replace(known[place], market=intensity)
     placeless = [hour for site_id, hour in wanted if site_id is None]
     nowhere = {hour: declared(book, None, price_of(prices, book, None, hour), year=hour.year) for hour in placeless}
     return known | {(None, hour): nowhere[hour] for hour in placeless}

@@ -10,6 +10,7 @@ from accounting.factorbook.stated import stated_in_terms
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
 from accounting.factors.places import CloudRegion, find_cloud_region
+from accounting.methods.market import MarketIntensity
 from accounting.methods.records import Figure, Range
 from accounting.models import SiteTerms
 
@@ -27,6 +28,7 @@ class SiteFactors:
     carbon_price_per_t: Figure | None = None  # of operational CO2e; None: no price on carbon
     price_note: str = ""  # why a price is not known
     by_use: bool = False  # embodied carbon goes by time held and share of use
+    market: MarketIntensity | None = None  # market-based, of the part of the facility energy for which it is known
 
 
 def terms_of(site_ids: Iterable[int]) -> dict[int, list[SiteTerms]]:

@@ -47,6 +47,12 @@ def find_cloud_region(provider: str, region: str) -> CloudRegion | None:
     return regions.get((provider_key(provider), name)) or regions.get((provider_key(provider), name.replace(" ", "")))
 
 
+def region_code(provider: str, region: str) -> str | None:
+    """The code of a region however people write it: `East US` of Azure is `eastus`; None where it is not known."""
+    found = find_cloud_region(provider, region)
+    return found.name if found else None
+
+
 @cache
 def cloud_regions() -> dict[tuple[str, str], CloudRegion]:
     """Every known region by provider and name. Read once per process."""

@@ -8,6 +8,7 @@ from accounting.factors.idle import idle_draw_w
 from accounting.ledger.energy_hours import EnergyRow, tolerances
 from accounting.ledger.paid import Rental, cost_of
 from accounting.methods.facility import ItEnergy, facility_energy
+from accounting.methods.market import operational_market
 from accounting.methods.operational import co2e_location_g
 from accounting.methods.records import Figure, Range, Status
 from accounting.methods.units import J_PER_KWH
@@ -45,6 +46,9 @@ def footprint(
     paid = cost_of(row, facility, figures["co2e_location_g"], factors, rental)
     if paid.cost is not None:
         figures["cost"] = paid.cost
+    market_share = 0.0
+    if factors.market is not None:
+        figures["co2e_market_g"], market_share = operational_market(facility, factors.market).g, factors.market.share
     standing = ("embodied_g", "cost") if paid.parts["rental_cost"] else ("embodied_g",)
     moved = [figures[name] for name in standing] if row.held_s > 0 or embodied.range.high > 0 else []
     if row.device_energy_j.high > 0:
@@ -56,6 +60,7 @@ def footprint(
             "measured_kwh": row.measured_j / J_PER_KWH,
             "idle_kwh": row.idle_j / J_PER_KWH,
             "idle_embodied_g": embodied.range.mid if row.job_id is None else 0.0,
+            "market_kwh": facility.kwh.range.mid * market_share,
             **paid.parts,
         },
         status=Status.worst([*(f.status for f in moved), *([Status.MODELLED] if row.shared_by else [])]),

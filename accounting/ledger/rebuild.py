@@ -24,6 +24,7 @@ from accounting.ledger.load import (
 )
 from accounting.ledger.making_hours import embodied_of, job_use_s, mean_use, with_nobodys
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
+from accounting.ledger.matching import note_hours, settle
 from accounting.ledger.paid import rentals
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
@@ -43,11 +44,15 @@ def rebuild_dirty(*, now: datetime, limit: int = 10_000) -> int:
 
     Each chunk is a transaction of its own, and a round of chunks ends with one for the roll-ups, which clears the
     marks that have not been renewed since they were read. Whatever dies in between leaves its marks, so the work is
-    done again. Hours that another worker has in hand are left to it (PostgreSQL).
+    done again. Hours that another worker has in hand are left to it (PostgreSQL). Once nothing is dirty the contracts
+    are matched, and the hours that this changes are rebuilt in the same way.
     """
     done = 0
-    while done < limit and (count := _rebuild_round(now=now, size=min(ROUND, limit - done))):
+    while done < limit:
+        count = _rebuild_round(now=now, size=min(ROUND, limit - done))
         done += count
+        if not count and not settle(now=now):
+            break
     return done
 
 
@@ -76,6 +81,7 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
     if done:
         with transaction.atomic():
             roll_up({(d.device_id, d.hour) for d in done})
+            note_hours({d.hour for d in done})
             _clear(done)
     return len(done)
 

@@ -22,17 +22,21 @@ def roll_up(device_hours: Collection[tuple[int, datetime]]) -> None:
     """Recompute every roll-up that these device-hours touch, inside the caller's transaction.
 
     One transaction at a time gets past the lock, and holds it until it has committed: the next one sees its rows.
-    SQLite has one writer at a time anyway.
     """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    one_at_a_time()
     hours = {hour for _, hour in device_hours}
     days = {_day(hour) for hour in hours}
     _team_hours(hours)
     _team_days(days)
     for day in sorted(days):
         _device_days(day, {device_id for device_id, hour in device_hours if _day(hour) == day})
+
+
+def one_at_a_time() -> None:
+    """Hold the lock of the roll-ups until the transaction ends. SQLite has one writer at a time anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def _team_hours(hours: Collection[datetime]) -> None:

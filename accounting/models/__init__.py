@@ -12,6 +12,7 @@ from accounting.models.ledger import (
     TeamDay,
     TeamHour,
 )
+from accounting.models.market import ContractHour, EnergyContract, InstrumentUse, Matching, StaleMatch
 from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
 from accounting.models.telemetry import (
     Agent,
@@ -22,10 +23,12 @@ from accounting.models.telemetry import (
     JobMark,
     SampleConflict,
 )
+from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DeviceUse", "DirtyHour",
-    "EnergyHour", "ExchangeRate", "FacilitySample", "GridFeed", "GridHour", "Host", "Invitation", "Job", "JobMark",
-    "LedgerHour", "Membership", "OneTimeLogin", "PriceHour", "Project", "Quantities", "SampleConflict", "Site",
-    "SiteTerms", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "User",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
+    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "ExchangeRate", "FacilitySample", "GridFeed", "GridHour",
+    "Host", "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching", "Membership", "OneTimeLogin",
+    "PriceHour", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand",
+    "Team", "TeamDay", "TeamHour", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -94,6 +94,18 @@ class SiteTerms(models.Model):
         default=IdlePolicy.KEPT,
         help_text="Who answers for the idle draw of a device that several jobs share",
     )
+    market_matching = models.CharField(
+        max_length=10, blank=True, help_text="annual or hourly; empty: as the organisation does"
+    )
+    supplier_g_per_kwh = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2000.0)]
+    )
+    residual_g_per_kwh = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2000.0)]
+    )
+    grid_cfe_share = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -15,6 +15,7 @@ Figure = dict[str, Any]
 COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")
 METRIC_WORDS = {
     "co2e": ("CO₂e", "carbon_g"),
+    "co2e_market": ("CO₂e market-based", "carbon_g"),
     "energy": ("Energy at the wall", "energy_kwh"),
     "water": ("Water", "water_l"),
     "cost": ("Cost", "cost"),
@@ -24,7 +25,8 @@ METRIC_WORDS = {
 def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zone: ZoneInfo) -> Figure:
     """Stacked bars, one for each hour or day, with the range of their sum. A missing hour stays empty."""
     if all(value is None for value in trend.low):
-        return {"data": [], "empty": "Nothing in this period yet"}
+        unknown = "Not known: no contract, supplier’s factor or residual mix speaks of this energy"
+        return {"data": [], "empty": unknown if metric == "co2e_market" else "Nothing in this period yet"}
     words, kind = METRIC_WORDS[metric]
     sums = _sums(trend)
     factor, unit = scale(kind, max(value or 0.0 for value in sums), currency=currency)
@@ -42,7 +44,7 @@ def trend_figure(trend: Trend, *, period: Period, metric: str, currency: str, zo
         "data": [*traces, _range_trace(trend, _scaled(sums, factor), at, factor, unit)],
         "layout": {
             "barmode": "stack",
-            "yaxis": {"title": {"text": f"{unit} {'CO₂e ' if metric == 'co2e' else ''}/ {per}"}},
+            "yaxis": {"title": {"text": f"{unit} {'CO₂e ' if metric.startswith('co2e') else ''}/ {per}"}},
             "xaxis": {"type": "date", "range": _edges(period, zone), "tickformatstops": TICKS},
         },
     }

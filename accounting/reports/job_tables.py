@@ -38,6 +38,7 @@ def job_hours_table(job: Job, hours: Sequence[JobHour]) -> Table:
         Column("facility_energy_kwh", "At the wall, kWh"), Column("co2e_location_g", "Operational CO₂e, g"),
         Column("embodied_g", "Embodied, g"), Column("water_l", "Water, L"),
         Column("cost", f"Cost, {settings.GREENAI['currency']}"), Column("covered_s", "Covered, s"),
+        Column("co2e_market_g", "Operational market-based, g"), Column("market_coverage", "Of the energy"),
     )  # fmt: skip
     rows: list[list[Value]] = [[getattr(one, column.key) for column in columns] for one in hours]
     return Table(f"job-{job.pk}-hours", f"{job} hour by hour", columns, rows)
@@ -46,6 +47,7 @@ def job_hours_table(job: Job, hours: Sequence[JobHour]) -> Table:
 _PARTS = (
     ("co2e_g", "CO₂e, g"),
     ("co2e_location_g", "Operational, g"),
+    ("known_market_g", "Operational market-based, g"),
     ("embodied_g", "Embodied, g"),
     ("facility_energy_kwh", "At the wall, kWh"),
     ("it_energy_kwh", "IT energy, kWh"),
@@ -57,9 +59,7 @@ _PARTS = (
 
 def split_table(parts: Sequence[Part], *, by: str, urls: Sequence[str] = ()) -> Table:
     """Every quantity with its range, a line a part."""
-    ranged = [
-        Column(f"{key.removeprefix('known_')}{end}", f"{words}{extra}") for key, words in _PARTS for end, extra in _ENDS
-    ]
+    ranged = [Column(f"{_key(key)}{end}", f"{words}{extra}") for key, words in _PARTS for end, extra in _ENDS]
     columns = (Column(by, by.capitalize(), TEXT), *ranged, *_KNOWN)
     rows = [[part.name, *_cells(part.totals)] for part in parts]
     return Table(f"by-{by}", f"Totals by {by}", columns, rows, urls)
@@ -69,28 +69,33 @@ _ENDS = (("_low", " low"), ("", ""), ("_high", " high"))
 _KNOWN = (
     Column("unpriced_share", "Energy without a known price"),
     Column("idle_embodied_share", "Embodied that no job answers for"),
+    Column("market_coverage", "Energy that the market-based figure speaks of"),
     Column("measured_share", "Measured share of IT energy"), Column("idle_kwh", "Idle draw, kWh"),
     Column("coverage", "Time covered"), Column("status", "Status", TEXT),
 )  # fmt: skip
 
 
+def _key(name: str) -> str:
+    return {"known_market_g": "co2e_market_g", "known_cost": "cost"}.get(name, name)
+
+
 def _cells(totals: Totals) -> list[Value]:
     ranges = [getattr(totals, key) for key, _ in _PARTS]
-    ends = [value for one in ranges for value in ((one.low, one.mid, one.high) if one else (None, None, None))]
-    shares = (
-        totals.unpriced_share,
-        totals.idle_embodied_share,
-        totals.measured_share,
-        totals.idle_kwh,
-        totals.coverage,
-    )
-    return [*ends, *shares, str(totals.status or "")]
+    ends = [value for one in ranges for value in ((one.low, one.mid, one.high) if one else (None,) * 3)]
+    besides = (
+        totals.unpriced_share, totals.idle_embodied_share, totals.market_coverage, totals.measured_share,
+        totals.idle_kwh, totals.coverage,
+    )  # fmt: skip
+    return [*ends, *besides, str(totals.status or "")]
 
 
 def trend_table(trend: Trend, *, metric: str, grain: str, name: str) -> Table:
     """A trend as a table, in the ledger's units: a line an hour or day, a column a series, then the sum's range."""
-    unit = {"co2e": "g", "energy": "kWh", "water": "L", "cost": settings.GREENAI["currency"]}[metric]
-    metric_words = {"co2e": "CO₂e", "energy": "Energy at the wall", "water": "Water", "cost": "Cost"}[metric]
+    unit = {"co2e": "g", "co2e_market": "g", "energy": "kWh", "water": "L", "cost": settings.GREENAI["currency"]}[
+        metric
+    ]
+    words = {"co2e": "CO₂e", "co2e_market": "CO₂e market-based", "energy": "Energy at the wall", "water": "Water"}
+    metric_words = words.get(metric, "Cost")
     names = [one.name or metric_words for one in trend.series]
     columns = (Column(grain, grain.capitalize(), TEXT), *(Column(name, f"{name}, {unit}") for name in names))
     columns += (Column("sum_low", f"Sum low, {unit}"), Column("sum_high", f"Sum high, {unit}"))

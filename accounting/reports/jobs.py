@@ -114,34 +114,46 @@ class JobHour:
     water_l: float
     cost: float | None  # None: not known
     covered_s: float
+    market_g: float
+    market_kwh: float
+
+    @property
+    def co2e_market_g(self) -> float | None:
+        """Of the part of the energy that it speaks of; None where it speaks of none."""
+        return self.market_g if self.market_kwh > 0 else None
+
+    @property
+    def market_coverage(self) -> float | None:
+        return min(self.market_kwh / self.facility_energy_kwh, 1.0) if self.facility_energy_kwh else None
 
 
 def job_hours(job: Job) -> list[JobHour]:
     """Every ledger hour of a job, in order. One query, by the job index."""
-    rows = (
-        LedgerHour.objects.filter(job=job)
-        .order_by("hour")
-        .values("hour")
-        .annotate(
-            it_low=Sum("it_energy_kwh_low"),
-            it=Sum("it_energy_kwh"),
-            it_high=Sum("it_energy_kwh_high"),
-            facility=Sum("facility_energy_kwh"),
-            operational=Sum("co2e_location_g"),
-            embodied=Sum("embodied_g"),
-            water=Sum(F("water_onsite_l") + F("water_offsite_l")),
-            price=Sum("cost"),
-            unpriced_kwh=Sum("unpriced_kwh"),
-            unpriced_s=Sum("unpriced_s"),
-            covered=Sum("covered_s"),
-        )
-    )
-    return [_job_hour(**row) for row in rows]
+    rows = LedgerHour.objects.filter(job=job).order_by("hour").values("hour").annotate(**_OF_HOUR)
+    return [
+        JobHour(hour=row["hour"], cost=_known_cost(row), **{name.removeprefix("sum_"): row[name] for name in _SHOWN})
+        for row in ({**row, "cost": row["price"]} for row in rows)
+    ]
 
 
-def _job_hour(*, price: float, unpriced_kwh: float, unpriced_s: float, covered: float, **columns: Any) -> JobHour:
-    cost = _known_cost({"cost": price, "unpriced_kwh": unpriced_kwh, "unpriced_s": unpriced_s})
-    return JobHour(*columns.values(), cost, covered)
+_SHOWN = {
+    "sum_it_energy_kwh_low": Sum("it_energy_kwh_low"),
+    "sum_it_energy_kwh": Sum("it_energy_kwh"),
+    "sum_it_energy_kwh_high": Sum("it_energy_kwh_high"),
+    "sum_facility_energy_kwh": Sum("facility_energy_kwh"),
+    "sum_co2e_location_g": Sum("co2e_location_g"),
+    "sum_embodied_g": Sum("embodied_g"),
+    "sum_water_l": Sum(F("water_onsite_l") + F("water_offsite_l")),
+    "sum_covered_s": Sum("covered_s"),
+    "sum_market_g": Sum("co2e_market_g"),
+    "sum_market_kwh": Sum("market_kwh"),
+}
+_OF_HOUR = {
+    **_SHOWN,
+    "price": Sum("cost"),
+    "unpriced_kwh": Sum("unpriced_kwh"),
+    "unpriced_s": Sum("unpriced_s"),
+}
 
 
 def factor_ids(job: Job) -> list[str]:

@@ -19,7 +19,6 @@ QUANTITY_WORDS = {
     "embodied": "Making the device",
     "embodied_component": "Making a part",
     "embodied_server": "Making a server",
-    "residual_mix": "Residual mix (market-based)",
     "cooling_pue": "Facility overhead (PUE) by way of cooling",
     "cooling_wue": "On-site water by way of cooling",
     "die_mm2": "Compute silicon of an accelerator",
@@ -38,6 +37,7 @@ QUANTITY_WORDS = {
     "price_zone": "Electricity price of a place",
     "power_model": "Load model",
     "fuel_intensity": "Emissions of a fuel's electricity",
+    "residual_mix": "Residual mix (market-based)",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {
@@ -45,6 +45,7 @@ OWN_WORDS = {
     "site": ("As stated in the site's terms", Status.MODELLED),
     "device": ("As stated for the device", Status.MODELLED),
     "attribution": ("How jobs that held a device at once were told apart", Status.MODELLED),
+    "contract": ("As the contract or certificate states (page Contracts)", Status.MODELLED),
     "price-hour": ("Imported hourly price", Status.MODELLED),
     "tariff": ("A band of the site's tariff", Status.MODELLED),
     "exchange": ("Imported exchange rate of the day", Status.MODELLED),

@@ -44,7 +44,7 @@ _METHODS = {
     "sci_g_per_unit": "((E x I) + M) / R, ISO/IEC 21031, location-based",
 }
 _WORDS_OF_TOPIC = {
-    "energy": ("tolerance",),
+    "energy": ("tolerance", "tdp", "power_model", "idle_share", "attribution"),
     "pue": ("pue", "cooling_power"),
     "intensity": ("intensity", "grid_intensity", "grid", "zone_in_country", "year_to_hour"),
     "market": ("contract", "certificate", "supplier", "residual_mix", "cfe"),
@@ -136,7 +136,7 @@ def topic_of(factor_id: str) -> str:
     if kind == "tolerance":
         of = rest.partition("/")[0]
         return _TOPIC.get(of, "energy")
-    return _TOPIC.get(kind, "energy" if kind in ("tdp", "power_model") else "")
+    return _TOPIC.get(kind, "")
 
 
 def _ranges(totals: Totals) -> dict[str, Range | None]:

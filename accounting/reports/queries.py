@@ -26,6 +26,7 @@ __all__ = [
 
 METRICS = {  # what a trend can show: ledger columns that add up to it
     "co2e": ("co2e_location_g", "embodied_g"),
+    "co2e_market": ("co2e_market_g",),  # of the energy for which it is known
     "energy": ("facility_energy_kwh",),
     "water": ("water_onsite_l", "water_offsite_l"),
     "cost": ("cost",),
@@ -76,7 +77,7 @@ def trend(
 
     Args:
         by: one of SPLITS, or None for a single series.
-        metric: a key of METRICS.
+        metric: a key of METRICS. Market-based carbon leaves out where nothing of it is known, which is not nought.
     """
     rows = rows_of(visibility, period.start, period.end, filters, by=by)
     at = "hour" if hasattr(rows.model, "hour") else "day"
@@ -84,8 +85,11 @@ def trend(
         end: Sum(sum((F(f"{column}{suffix}") for column in METRICS[metric]), Value(0.0)))
         for end, suffix in _ENDS.items()
     }
-    found = rows.order_by().values(at=F(at), **split_keys(rows.model, by)).annotate(**sums, unpriced=_UNPRICED)
-    return _trend_of([row for row in found if metric != "cost" or _priced(row, row["mid"])], period, by, most)
+    known = Sum("market_kwh") if metric == "co2e_market" else Value(1.0)
+    found = rows.order_by().values(at=F(at), **split_keys(rows.model, by))
+    found = found.annotate(**sums, known=known, unpriced=_UNPRICED)
+    told = [row for row in found if row["known"] and (metric != "cost" or _priced(row, row["mid"]))]
+    return _trend_of(told, period, by, most)
 
 
 def sparks(visibility: Sees, period: Period, *, now: datetime, **filters: int | None) -> dict[str, list[float]]:

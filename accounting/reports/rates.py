@@ -71,7 +71,7 @@ def carbon_rates(site_ids: Iterable[int | None], *, now: datetime, priced: bool 
     hour = now.replace(minute=0, second=0, microsecond=0)
     places = [(site_id, hour) for site_id in site_ids]
     stale_for = timedelta(hours=settings.GREENAI["grid_stale_h"])
-    found = site_factors(places, it_power_w=_it_power_w(places), stale_for=stale_for, priced=priced)
+    found = site_factors(places, it_power_w=_it_power_w(places), stale_for=stale_for, priced=priced, market=False)
     return {
         site_id: CarbonRate(
             intensity_g_per_kwh=_rate(factors.intensity_g_per_kwh),

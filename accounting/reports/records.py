@@ -62,6 +62,11 @@ class Totals:
         return self.co2e_market_g if (self.market_coverage or 0.0) > 1 - _ROUNDING else None
 
     @property
+    def known_market_g(self) -> Range | None:
+        """Market-based operational CO2e of the part of the energy that it speaks of; None where it speaks of none."""
+        return self.co2e_market_g if self.market_kwh > 0 or not self.facility_energy_kwh.mid else None
+
+    @property
     def known_cost(self) -> Range | None:
         """The cost; None where there is energy, or rented time, and no price at all is known."""
         unpriced = self.unpriced_kwh > 0.0 or self.unpriced_s > 0.0

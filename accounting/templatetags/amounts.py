@@ -1,6 +1,7 @@
 """Figures, ranges and chips in templates: `{% load amounts %}`. The words come from `accounting.reports.display`."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -59,7 +60,16 @@ def spread(value: Any, kind: str) -> str:
 @register.filter
 def exact(value: Any) -> str:
     """`{{ grams|exact }}` -> six significant digits, for tables; the CSV has every digit."""
-    return tables.words(value)
+    return tables.words(float(value) if isinstance(value, Decimal) else value)
+
+
+@register.filter
+def signed(value: Any) -> str:
+    """`{{ kg|signed }}` -> +1.2, −0.3 or 0: what a part adds to a difference, six significant digits."""
+    if value is None:
+        return "–"
+    shown = tables.words(abs(float(value)))
+    return shown if float(value) == 0 else f"{'+' if float(value) > 0 else '−'}{shown}"
 
 
 @register.filter

@@ -14,10 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
-from accounting.forms import STATED, SiteForm, SiteTermsForm
+from accounting.forms import SiteForm, SiteTermsForm
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
-from accounting.reports import figures, fleet, fleet_tables, jobs
+from accounting.reports import figures, fleet, fleet_tables, jobs, periods
+from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
 from accounting.reports.job_tables import trend_table
 from accounting.reports.live import live, visible_devices
@@ -108,10 +109,12 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
         "cooling": outcomes,
         "cooling_csv": f"?{period.query}&csv=cooling",
         "tariffs": site.tariffs.order_by("-valid_from"),
+        "carbon_free": site_carbon_free(site.pk, periods.preset("30d", now=now)),
         "hosts": site.hosts.prefetch_related("devices"),
         "terms_form": terms_form if "terms-valid_from" in request.POST else _blank(site, latest, now),
         "site_form": site_form if "site-name" in request.POST else SiteForm(instance=site, prefix="site"),
         "administrator": administrator,
+        "market_matching": settings.GREENAI["market_matching"],
         **period_context(request, period),
     }
     return render(request, "accounting/site.html", context)
@@ -119,8 +122,11 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
 
 def _next_terms(site: Site, latest: SiteTerms | None) -> SiteTerms:
     """A new row that starts out as the terms before it."""
-    kept = ("grid_zone", "cloud_provider", "cloud_region", "emission_basis", *STATED)
-    return SiteTerms(site=site, **({name: getattr(latest, name) for name in kept} if latest else {}))
+    if latest is None:
+        return SiteTerms(site=site)
+    own = {"id", "site", "valid_from", "created_at"}
+    kept = (field.name for field in SiteTerms._meta.concrete_fields if field.name not in own)
+    return SiteTerms(site=site, **{name: getattr(latest, name) for name in kept})
 
 
 def _blank(site: Site, latest: SiteTerms | None, now: datetime) -> SiteTermsForm:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.forms import ProjectForm, TeamForm
 from accounting.models import Team
+from accounting.reports.carbon_free import team_carbon_free
 from accounting.reports.jobs import heaviest_jobs
 from accounting.reports.queries import change, sparks, split, totals
 from accounting.views.asking import (
@@ -58,6 +59,7 @@ def team_page(request: HttpRequest, team_id: int) -> HttpResponse:
         "sparks": sparks(visibility, period, now=timezone.now(), team_id=team.pk),
         "change": change(visibility, period, now=timezone.now(), team_id=team.pk),
         "parts": split(visibility, period.start, period.end, by=by, team_id=team.pk),
+        "carbon_free": team_carbon_free(team.pk, period),
         "by": by,
         "metric": metric,
         "by_links": links(request, "by", {name: f"by {name}" for name in SPLITS}, by),

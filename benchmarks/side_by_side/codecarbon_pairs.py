@@ -165,7 +165,7 @@ def places() -> list[Pair]:
 def models() -> list[Pair]:
     half, steps = (lambda _: 50.0), (lambda t: 100.0 if t <= 900 else 25.0 if t <= 2700 else 75.0)
     linear = [
-        cpu_linear_w(known(100.0, "W"), load, idle_share=power_models.number(CATALOG, "cpu_idle_share").figure)
+        cpu_linear_w(known(100.0, "W"), load, idle_share=CATALOG.get("idle_share", "cpu").figure)
         for load in (0.5, 1.0, 0.25, 0.75)
     ]
     curve = cpu_curve_w(known(100.0, "W"), 0.5, curve=power_models.teads_curve(CATALOG))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.test_market_based import WORKED as MARKET
 from tests.golden.test_ten_kilowatts import WORKED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,13 @@ class TestWorkedExample:
     def test_shows_what_the_golden_test_proves(self, quantity: str) -> None:
         row = re.search(rf"^\| {quantity} \| (\S+) \| (\S+) \| (\S+) \|", TEXT, re.MULTILINE)
         assert row and tuple(map(float, row.groups())) == WORKED[quantity]
+
+
+class TestMarketBasedExample:
+    @pytest.mark.parametrize(("rule", "kwh_per_hour"), MARKET)
+    def test_shows_what_the_golden_test_proves(self, rule: str, kwh_per_hour: float) -> None:
+        row = re.search(rf"^\| {rule} \| {kwh_per_hour:g} \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", TEXT, re.MULTILINE)
+        assert row and tuple(map(float, row.groups())) == MARKET[rule, kwh_per_hour]
 
 
 class TestCode:

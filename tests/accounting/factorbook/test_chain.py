@@ -144,8 +144,8 @@ class TestHourlyZone:
         places = [(site.pk, EIGHT + k * HOUR) for site in sites for k in range(4)]
         for k in range(4):
             told(40.0 + k, hour=EIGHT + k * HOUR)
-        # terms, slugs, grid hours, hourly prices, tariffs; readings of each site
-        with django_assert_num_queries(5 + len(sites)):
+        # terms, slugs, grid hours, hourly prices, tariffs, claims; readings of each site
+        with django_assert_num_queries(6 + len(sites)):
             found = site_factors(places)
         assert {factors.intensity_step for factors in found.values()} == {"hourly zone"}
 

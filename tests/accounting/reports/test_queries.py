@@ -2,8 +2,9 @@
 
 import pytest
 
+from accounting.ledger.rollups import roll_up
 from accounting.methods.records import Status
-from accounting.models import Job, Project, Site
+from accounting.models import Job, LedgerHour, Project, Site
 from accounting.reports import queries
 from accounting.reports.periods import Period, custom, preset
 from tests.accounting.reports import rows
@@ -204,3 +205,15 @@ class TestJobTotals:
         ledger_hour(device, NINE, kwh=2.0, job=job)
         ledger_hour(device, NINE, kwh=8.0, job=other)
         assert queries.job_totals(job).it_energy_kwh.mid == pytest.approx(3.0)
+
+
+class TestMarketBasedTrend:
+    def test_leaves_out_where_nothing_is_known_and_keeps_a_true_nought(self) -> None:
+        device = rows.a_device()
+        for hour, known in ((NINE, 0.0), (NINE + HOUR, 1.5)):
+            rows.ledger_hour(device, hour)
+            LedgerHour.objects.filter(hour=hour).update(market_kwh=known)
+            roll_up({(device.pk, hour)})
+        day = Period(NINE, NINE + 2 * HOUR, "custom", "two hours")
+        (series,) = queries.trend(rows.everything(), day, by=None, metric="co2e_market").series
+        assert list(series.values) == [None, 0.0]

@@ -24,8 +24,9 @@ GET_PAGES = [
     "trend",
     "factors",
     "prices",
+    "contracts",
 ]
-ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new", "tariff-new"]
+ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new", "tariff-new", "contract-new", "contract-import"]
 
 
 def signed_in(user: User) -> Client:

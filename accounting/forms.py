@@ -9,7 +9,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import catalog_for
 from accounting.models import ApiToken, Device, Host, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
@@ -70,7 +70,7 @@ class SiteTermsForm(forms.ModelForm):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        self.fields["grid_zone"].choices = [("", "Not stated"), *_zones()]
+        self.fields["grid_zone"].choices = [("", "Not stated"), *_zones(now)]
         for name in ("pue", "wue_l_per_kwh", "electricity_price_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
 
@@ -81,10 +81,10 @@ class SiteTermsForm(forms.ModelForm):
         return moment
 
 
-def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
+def _zones(now: datetime) -> list[tuple[str, list[tuple[str, str]]]]:
     """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
-    rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
-    named = {row.key: row.page for row in rows}  # the page names the place
+    rows = [row for row in catalog_for(at=now) if row.quantity == "grid_intensity" and row.key != "world"]
+    named = {row.key: row.page or row.key for row in rows}  # the page names the place
     groups: dict[str, list[tuple[str, str]]] = {"Countries": []}
     for key, name in sorted(named.items(), key=lambda zone: zone[1]):
         country, _, part = key.partition("-")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.db.models import Q
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import Books, books
 from accounting.factorbook.terms import SiteFactors, at_least_one, declared, terms_at, terms_of
 from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
@@ -44,10 +44,13 @@ def site_factors(
     site_hours: Iterable[tuple[int | None, datetime]],
     *,
     it_power_w: Mapping[tuple[int, datetime], Figure] | None = None,
+    team_id: int | None = None,
+    of: Books | None = None,
 ) -> dict[tuple[int | None, datetime], SiteFactors]:
     """Factors of each (site id, hour start). No site: the catalogue's defaults for the world.
 
-    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has.
+    `it_power_w` turns cooling power into PUE and litres into WUE, in the hours that it has. With a team, its own
+    factors count too; `of` spares the query for the books.
 
     Within an hour telemetry and fallback are weighted by the time each held; so the mean is over time, not over
     energy. Two queries, and one more for each run of hours that are far apart.
@@ -56,12 +59,13 @@ def site_factors(
     hours: dict[int, list[datetime]] = defaultdict(list)
     for site_id, hour in sorted((s, h) for s, h in wanted if s is not None):
         hours[site_id].append(hour)
-    book, currency = catalog(), settings.GREENAI["currency"]
+    own, currency = of or books(), settings.GREENAI["currency"]
     terms, slugs = terms_of(hours), dict(Site.objects.filter(pk__in=hours).values_list("pk", "slug"))
     known: dict[tuple[int | None, datetime], SiteFactors] = {}
     for site_id, of_site in hours.items():
         readings = _readings(site_id, of_site)
         for hour in of_site:
+            book = own.at(hour, site_id=site_id, team_id=team_id)
             stated = declared(book, terms_at(terms[site_id], hour), currency=currency)
             known[site_id, hour] = over(
                 book,
@@ -71,8 +75,9 @@ def site_factors(
                 start_us=_us(hour),
                 it_power_w=(it_power_w or {}).get((site_id, hour)),
             )
-    nowhere = declared(book, None, currency=currency)
-    return known | {(None, hour): nowhere for site_id, hour in wanted if site_id is None}
+    for hour in (hour for site_id, hour in wanted if site_id is None):
+        known[None, hour] = declared(own.at(hour, team_id=team_id), None, currency=currency)
+    return known
 
 
 def over(

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.conf import settings
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import Books, books
+from accounting.factors.catalog import Catalog
 from accounting.ledger.energy_hours import EnergyRow, energy_rows, node_runs
-from accounting.ledger.instants import to_us
+from accounting.ledger.instants import HOUR, to_us
 from accounting.ledger.load import Reading, Window, load_marks, load_nodes, load_readings
 from accounting.methods.energy import NO_RUNS, Ints
 from accounting.methods.units import US_PER_S
@@ -16,17 +17,23 @@ from accounting.models import Device
 
 
 def energy_of(
-    windows: list[Window], readings: list[list[Reading]], devices: dict[int, Device], *, now: datetime
+    windows: list[Window],
+    readings: list[list[Reading]],
+    devices: dict[int, Device],
+    *,
+    now: datetime,
+    of: Books | None = None,
 ) -> list[EnergyRow]:
     """Energy rows of every window, from its readings, the marks on its device, and its host's whole-node sensors."""
-    marks, book = load_marks(windows), catalog()
+    marks, own = load_marks(windows), of or books()
     max_gap_us = int(settings.GREENAI["max_gap_s"] * US_PER_S)
     under_node_us = _under_nodes(windows, devices, max_gap_us=max_gap_us)
     rows = [
         row
         for window, of_window in zip(windows, readings, strict=True)
+        for part, book in _by_book(window, devices[window.device_id], own)
         for row in energy_rows(
-            window,
+            part,
             devices[window.device_id],
             of_window,
             marks[window.device_id],
@@ -37,6 +44,20 @@ def energy_of(
         )
     ]
     return [row for row in rows if row.covered_s or row.missing_s or row.held_s]
+
+
+def _by_book(window: Window, device: Device, own: Books) -> list[tuple[Window, Catalog]]:
+    """The window in as few parts as there are catalogues that hold in it: of the device's site, and of no team."""
+    parts: list[tuple[Window, Catalog]] = []
+    hour = window.first
+    while hour <= window.last:
+        book = own.at(hour, site_id=device.host.site_id)
+        if parts and parts[-1][1] is book:
+            parts[-1] = (Window(window.device_id, parts[-1][0].first, hour), book)
+        else:
+            parts.append((Window(window.device_id, hour, hour), book))
+        hour += HOUR
+    return parts
 
 
 def _under_nodes(windows: Iterable[Window], devices: dict[int, Device], *, max_gap_us: int) -> dict[Window, Ints]:

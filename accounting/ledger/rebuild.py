@@ -7,8 +7,9 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Sum
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import Books, books
 from accounting.factorbook.sites import site_factors
+from accounting.ledger.book_lock import share_book
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.footprint import embodied_rate, footprint
@@ -25,6 +26,7 @@ from accounting.ledger.marking import mark_everything, mark_in_service, mark_sit
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
 from accounting.ledger.site_power import site_power_w
+from accounting.methods.records import Figure
 from accounting.methods.units import S_PER_HOUR
 from accounting.models import Device, DirtyHour, EnergyHour
 
@@ -65,6 +67,7 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
     holes: set[tuple[int, datetime]] = set()
     for k in range(0, len(ids), CHUNK):
         with transaction.atomic():
+            share_book()  # before any row is locked: whoever changes a factor waits for this chunk, or this one for it
             dirty = list(DirtyHour.objects.select_for_update(skip_locked=True).filter(pk__in=ids[k : k + CHUNK]))
             holes |= _replace({(d.device_id, d.hour) for d in dirty}, now=now)
         done += dirty
@@ -72,6 +75,7 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
         DirtyHour.objects.mark(holes, now=now)  # before the marks that led here are gone: a kill in between loses none
     if done:
         with transaction.atomic():
+            share_book()
             roll_up({(d.device_id, d.hour) for d in done})
             _clear(done)
     return len(done)
@@ -91,9 +95,10 @@ def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -
     rows = sealed_rows(device_hours)
     windows = windows_of(set(device_hours) - {(row.device_id, row.hour) for row in rows})
     readings = load_readings(windows)
-    rows += energy_of(windows, readings, devices, now=now)
+    own = books()
+    rows += energy_of(windows, readings, devices, now=now, of=own)
     replace_energy(device_hours, rows)
-    _write_ledger(device_hours, rows, devices, now=now)
+    _write_ledger(device_hours, rows, devices, now=now, own=own)
     return _holes_beside(windows, readings)
 
 
@@ -103,19 +108,27 @@ def _write_ledger(
     devices: dict[int, Device],
     *,
     now: datetime,
+    own: Books,
 ) -> None:
-    rows, book = list(rows), catalog()
+    rows = list(rows)
     owners = load_owners(row.job_id for row in rows if row.job_id is not None)
     places = {(devices[row.device_id].host.site_id, row.hour) for row in rows}
-    factors = site_factors(places, it_power_w=site_power_w(places, now=now))
-    rates = {pk: embodied_rate(device, book) for pk, device in devices.items()}
+    it_power_w = site_power_w(places, now=now, of=own)
+    factors = {None: site_factors(places, it_power_w=it_power_w, of=own)}
+    rates: dict[tuple[int, int], Figure] = {}
     entries = []
     for row in rows:
         device = devices[row.device_id]
         team_id, project_id = owners[row.job_id] if row.job_id is not None else (None, None)
         owner = Owner(team_id or device.host.team_id, project_id, device.host.site_id)
-        of_place = factors[device.host.site_id, row.hour]
-        entries.append((row, footprint(row, device, of_place, rates[device.pk], book), owner))
+        team = own.team(owner.team_id)  # only teams with factors of their own differ from the rest
+        if team not in factors:
+            factors[team] = site_factors(places, it_power_w=it_power_w, team_id=team, of=own)
+        of_place = factors[team][owner.site_id, row.hour]
+        book = own.at(row.hour, site_id=owner.site_id, team_id=team)
+        rate = rates.get((device.pk, id(book))) or embodied_rate(device, book)
+        rates[device.pk, id(book)] = rate
+        entries.append((row, footprint(row, device, of_place, rate, book), owner))
     replace_ledger(device_hours, entries, now=now)
 
 

@@ -11,6 +11,8 @@ from accounting.models.ledger import (
     TeamDay,
     TeamHour,
 )
+from accounting.models.own_factors import FactorStamp, OwnFactor, SeenCatalogue
+from accounting.models.restatements import RestatedDay, RestatedDevice, Restatement
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -21,8 +23,36 @@ from accounting.models.telemetry import (
 )
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "Device", "DeviceDay", "DeviceSample", "DirtyHour",
-    "EnergyHour", "FacilitySample", "Host", "Invitation", "Job", "JobMark", "LedgerHour", "Membership",
-    "OneTimeLogin", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "Team", "TeamDay",
-    "TeamHour", "User",
+    "Agent",
+    "AgentStream",
+    "ApiToken",
+    "AuditEntry",
+    "Device",
+    "DeviceDay",
+    "DeviceSample",
+    "DirtyHour",
+    "EnergyHour",
+    "FacilitySample",
+    "FactorStamp",
+    "Host",
+    "Invitation",
+    "Job",
+    "JobMark",
+    "LedgerHour",
+    "Membership",
+    "OneTimeLogin",
+    "OwnFactor",
+    "Project",
+    "Quantities",
+    "RestatedDay",
+    "RestatedDevice",
+    "Restatement",
+    "SampleConflict",
+    "SeenCatalogue",
+    "Site",
+    "SiteTerms",
+    "Team",
+    "TeamDay",
+    "TeamHour",
+    "User",
 ]  # fmt: skip

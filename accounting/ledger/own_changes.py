@@ -1,0 +1,90 @@
+"""Own factors change, and the hours that follow from them are restated, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounting.factorbook import catalog, own
+from accounting.factorbook.books import nearness
+from accounting.factorbook.own_rules import Stated
+from accounting.ledger.book_lock import hold_book
+from accounting.ledger.cited import answering, citing, of_own
+from accounting.ledger.restate import Cause, restate_hours
+from accounting.models import LedgerHour, OwnFactor, Restatement
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written, and what it restates. No change: the very same was in force."""
+
+    changes: Sequence[own.Change]
+    restatement: Restatement | None
+
+
+def save(
+    several: Sequence[Stated], *, reason: str, actor: object, now: datetime, corrects: OwnFactor | None = None
+) -> Outcome:
+    """Write factors, all or none, and restate what they touch as one restatement.
+
+    Args:
+        corrects: the version that the one factor replaces.
+
+    Raises:
+        OwnFactorRefused: one of them may not be written; nothing is.
+    """
+    with transaction.atomic():
+        hold_book()
+        changes = [own.put(stated, actor=actor, now=now, corrects=corrects) for stated in several]
+        return _restated([change for change in changes if change], reason=reason, actor=actor, now=now)
+
+
+def withdraw(factor: OwnFactor, *, reason: str, actor: object, now: datetime) -> Outcome:
+    """Take a factor out of force: figures become again what they were without it, to the last digit.
+
+    Raises:
+        OwnFactorRefused: no reason is given.
+    """
+    with transaction.atomic():
+        hold_book()
+        change = own.withdraw(factor, reason=reason, actor=actor, now=now)
+        return _restated([change] if change else [], reason=reason, actor=actor, now=now)
+
+
+def _restated(changes: Sequence[own.Change], *, reason: str, actor: object, now: datetime) -> Outcome:
+    if not changes:
+        return Outcome((), None)
+    ids = [one.factor_id for change in changes for one in (change.before, change.after) if one is not None]
+    scopes = {(one.site_id, one.team_id) for change in changes for one in (change.before, change.after) if one}
+    one = changes[0].after or changes[0].before
+    alike = len(scopes) == 1 and one is not None
+    cause = Cause(Restatement.Cause.OWN_FACTOR, ids, site=one.site if alike else None, team=one.team if alike else None)
+    hours = sorted({pair for change in changes for pair in touched(change)}, key=lambda pair: (pair[1], pair[0]))
+    return Outcome(changes, restate_hours(hours, reason=reason, actor=actor, cause=cause, now=now))
+
+
+def touched(change: own.Change) -> set[tuple[int, datetime]]:
+    """Device-hours that cite the version which goes, and those that the new one answers for from now on."""
+    rows = [citing({of_own(change.before.pk)})] if change.before else []
+    if (after := change.after) is not None:
+        further = OwnFactor.objects.filter(quantity=after.quantity, key=after.key).exclude(pk=after.pk)
+        parts = answering(catalog(), after.quantity, after.key)
+        parts |= {of_own(other.pk) for other in further if nearness(other) < nearness(after)}
+        rows.append(citing(parts).filter(_holding(after)))
+        if after.quantity in ("price", "price_zone"):  # energy whose price nobody knew cites none
+            rows.append(LedgerHour.objects.filter(_holding(after), unpriced_kwh__gt=0))
+    return {pair for some in rows for pair in some.order_by().values_list("device_id", "hour").distinct()}
+
+
+def _holding(factor: OwnFactor) -> Q:
+    """Rows of the factor's scope, in its period."""
+    rows = Q()
+    if factor.valid_from is not None:
+        rows &= Q(hour__gte=factor.valid_from)
+    if factor.valid_to is not None:
+        rows &= Q(hour__lt=factor.valid_to)
+    if factor.site_id is not None:
+        rows &= Q(site=factor.site_id)
+    return rows & Q(team=factor.team_id) if factor.team_id is not None else rows

@@ -10,7 +10,7 @@ from operator import or_
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from accounting.factors.catalog import Catalog, Row
+from accounting.factors.catalog import Row
 from accounting.factors.places import continent_of
 from accounting.models import LedgerHour
 
@@ -32,12 +32,16 @@ def of_id(factor_id: str) -> tuple[str, str]:
     return f'"{factor_id}"', f'"{factor_id}@'
 
 
-def of_own(pk: int) -> str:
-    return f'"own:{pk}:'
+def of_own(pk: int, quantity: str, key: str) -> str:
+    """The part by which a row that an own factor moved is known."""
+    return WIDENED if (quantity, key) == _WIDENS else f'"own:{pk}:'
 
 
-def answering(packaged: Catalog, quantity: str, key: str) -> set[str]:
-    """Parts of the packaged ids that answer for a quantity and key, or stand in where there is no such row."""
+def answering(packaged: Iterable[Row], quantity: str, key: str) -> set[str]:
+    """Parts of the packaged ids that answer for a quantity and key, or stand in where there is no such row.
+
+    `packaged` is gone through twice: a catalogue or a list.
+    """
     if (quantity, key) == _WIDENS:
         return {WIDENED}
     known = [row for row in packaged if (row.quantity, row.key) == (quantity, key)]
@@ -54,7 +58,7 @@ def cites(factor_ids: Iterable[str], *, base_ids: Collection[str], parts: Collec
     return any(part in f'"{one}"' for part in parts for one in ids)
 
 
-def _standing_in(packaged: Catalog, quantity: str, key: str) -> set[str]:
+def _standing_in(packaged: Iterable[Row], quantity: str, key: str) -> set[str]:
     parts = {f'"price:unknown:{key}"'} if quantity == "price" else set()
     family = (*_FAMILY.get(quantity, (quantity,)), f"continent_{quantity}")
     rows = [row for row in packaged if row.quantity in family]

@@ -67,11 +67,12 @@ def _restated(changes: Sequence[own.Change], *, reason: str, actor: object, now:
 
 def touched(change: own.Change) -> set[tuple[int, datetime]]:
     """Device-hours that cite the version which goes, and those that the new one answers for from now on."""
-    rows = [citing({of_own(change.before.pk)})] if change.before else []
+    before = change.before
+    rows = [citing({of_own(before.pk, before.quantity, before.key)})] if before else []
     if (after := change.after) is not None:
         further = OwnFactor.objects.filter(quantity=after.quantity, key=after.key).exclude(pk=after.pk)
         parts = answering(catalog(), after.quantity, after.key)
-        parts |= {of_own(other.pk) for other in further if nearness(other) < nearness(after)}
+        parts |= {of_own(other.pk, other.quantity, other.key) for other in further if nearness(other) < nearness(after)}
         rows.append(citing(parts).filter(_holding(after)))
         if after.quantity in ("price", "price_zone"):  # energy whose price nobody knew cites none
             rows.append(LedgerHour.objects.filter(_holding(after), unpriced_kwh__gt=0))

@@ -81,12 +81,15 @@ def begin(
 def mark(restatement: Restatement, device_hours: Collection[DeviceHour]) -> None:
     """Mark device-hours of one UTC day, and keep the rows of that day that they are part of."""
     day = _day(min(hour for _, hour in device_hours))
-    keys = set(LedgerHour.objects.filter(within(device_hours)).order_by().values_list(*_KEY[1:]).distinct())
+    some = [within(few) for few in _few_devices(device_hours)]
+    keys = {key for q in some for key in LedgerHour.objects.filter(q).order_by().values_list(*_KEY[1:]).distinct()}
     kept = set(restatement.days.filter(day=day, after=False).values_list(*_KEY[1:]))
     standing = [row for row in TeamDay.objects.filter(day=day) if _key(row)[1:] in keys - kept]
     RestatedDay.objects.bulk_create([_kept(restatement, row, after=False) for row in standing], 500)
     _keep_devices(restatement, device_hours)
     DirtyHour.objects.mark(device_hours, now=restatement.at)
+    for q in some:  # `settle` waits for these marks, whoever came first
+        DirtyHour.objects.filter(q, marked_at__gt=restatement.at).update(marked_at=restatement.at)
     hours = [hour for _, hour in device_hours]
     restatement.first_hour = min(filter(None, (restatement.first_hour, min(hours))))
     restatement.last_hour = max(filter(None, (restatement.last_hour, max(hours))))
@@ -134,6 +137,13 @@ def _batches(device_hours: Iterable[DeviceHour]) -> Iterable[list[DeviceHour]]:
     for _, of_day in groupby(device_hours, key=lambda one: _day(one[1])):
         hours = list(of_day)
         yield from (hours[k : k + _AT_ONCE] for k in range(0, len(hours), _AT_ONCE))
+
+
+def _few_devices(device_hours: Iterable[DeviceHour]) -> Iterable[list[DeviceHour]]:
+    """As many as one query can name."""
+    by_device = [list(of) for _, of in groupby(sorted(device_hours), key=lambda one: one[0])]
+    for k in range(0, len(by_device), _DEVICES_A_QUERY):
+        yield [one for of_device in by_device[k : k + _DEVICES_A_QUERY] for one in of_device]
 
 
 def _keep_devices(restatement: Restatement, device_hours: Iterable[DeviceHour]) -> None:

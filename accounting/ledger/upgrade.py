@@ -134,19 +134,19 @@ def _answered_before(before: Mapping[str, Said], of: Collection[tuple[str | floa
     """Parts of the ids that stood in for these quantities and keys."""
     if not of:
         return set()
-    packaged = _catalog_of(before)
+    packaged = _rows_of(before)
     return {part for quantity, key in of for part in answering(packaged, str(quantity), str(key))}
 
 
-def _catalog_of(rows: Mapping[str, Said]) -> Catalog:
+def _rows_of(rows: Mapping[str, Said]) -> list[Row]:
     """As much of a catalogue that is no longer installed as tells which id answered."""
-    return Catalog(
+    return [
         Row(
             Factor(one, Range(*map(float, ends)), str(unit), Status(status), ""),
             str(quantity), str(key), "", date.min, None, "",
         )
         for one, (quantity, key, *ends, unit, status) in rows.items()
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def _words(

@@ -9,7 +9,7 @@ from accounting.factors.catalog import Catalog, Row
 from accounting.ledger import upgrade
 from accounting.ledger.rebuild import rebuild_dirty
 from accounting.ledger.restate import settle
-from accounting.methods.records import Factor, Range
+from accounting.methods.records import Factor, Range, Status
 from accounting.models import DirtyHour, LedgerHour, RestatedDay, Restatement, SeenCatalogue
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, post
 
@@ -71,9 +71,7 @@ class TestUpgradeOfTheFactors:
         assert upgrade.restate_upgrade(now=NOON) is None
 
     def test_restates_what_a_new_row_answers_for_more_exactly(self, places, monkeypatch) -> None:
-        value = Factor(
-            "intensity:FR-IDF:2024", Range(10.0, 20.0, 30.0), "g/kWh", catalog().get("pue", "default").status, "RTE"
-        )
+        value = Factor("intensity:FR-IDF:2024", Range(10.0, 20.0, 30.0), "g/kWh", Status.MODELLED, "RTE")
         france = next(row for row in catalog() if row.factor.id == "intensity:FR:2023")
         install(monkeypatch, [*catalog(), replace(france, factor=value, key="FR-IDF")])
         restatement = upgrade.restate_upgrade(now=NOON)

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounting.views import factors, figures, fleet, jobs, members, signin, teams, tokens
+from accounting.views import factors, figures, fleet, jobs, members, own_factors, restatements, signin, teams, tokens
 
 urlpatterns = [
     path("login/", signin.SignIn.as_view(), name="login"),
@@ -31,6 +31,15 @@ urlpatterns = [
     path("fleet/devices/<int:device_id>/power.json", fleet.device_power, name="device-power"),
     path("fleet/devices/<int:device_id>/trend.json", fleet.device_trend, name="device-trend"),
     path("factors/", factors.factor_list, name="factors"),
+    path("factors/own/", own_factors.own_list, name="own-factors"),
+    path("factors/own/new", own_factors.own_new, name="own-factor-new"),
+    path("factors/own/import", own_factors.own_import, name="own-factors-import"),
+    path("factors/own/<int:factor_id>/", own_factors.own_page, name="own-factor"),
+    path("factors/own/<int:factor_id>/correct", own_factors.own_correct, name="own-factor-correct"),
+    path("factors/own/<int:factor_id>/withdraw", own_factors.own_withdraw, name="own-factor-withdraw"),
+    path("restatements/", restatements.restatement_list, name="restatements"),
+    path("restatements/<int:restatement_id>/", restatements.restatement_page, name="restatement"),
+    path("figures/drivers", figures.drivers_fragment, name="drivers"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

@@ -53,6 +53,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             "Account",
             [
                 ("Factors", "factors"),
+                ("Restatements", "restatements"),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

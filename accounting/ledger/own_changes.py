@@ -38,11 +38,14 @@ def save(
     with transaction.atomic():
         hold_book()
         changes = [own.put(stated, actor=actor, now=now, corrects=corrects) for stated in several]
-        return _restated([change for change in changes if change], reason=reason, actor=actor, now=now)
+        return restated([change for change in changes if change], reason=reason, actor=actor, now=now)
 
 
-def withdraw(factor: OwnFactor, *, reason: str, actor: object, now: datetime) -> Outcome:
+def withdraw(factor: OwnFactor, *, reason: str, actor: object, now: datetime, words: str = "") -> Outcome:
     """Take a factor out of force: figures become again what they were without it, to the last digit.
+
+    Args:
+        words: the reason as the restatement says it, where it says more.
 
     Raises:
         OwnFactorRefused: no reason is given.
@@ -50,10 +53,11 @@ def withdraw(factor: OwnFactor, *, reason: str, actor: object, now: datetime) ->
     with transaction.atomic():
         hold_book()
         change = own.withdraw(factor, reason=reason, actor=actor, now=now)
-        return _restated([change] if change else [], reason=reason, actor=actor, now=now)
+        return restated([change] if change else [], reason=words or reason, actor=actor, now=now)
 
 
-def _restated(changes: Sequence[own.Change], *, reason: str, actor: object, now: datetime) -> Outcome:
+def restated(changes: Sequence[own.Change], *, reason: str, actor: object, now: datetime) -> Outcome:
+    """Restate what these changes touch, in the transaction that made them."""
     if not changes:
         return Outcome((), None)
     ids = [one.factor_id for change in changes for one in (change.before, change.after) if one is not None]

@@ -24,6 +24,7 @@ from accounting.reports.job_tables import trend_table
 from accounting.reports.live import live, visible_devices
 from accounting.reports.periods import Period
 from accounting.reports.queries import carbon_rate, totals, trend
+from accounting.reports.restatements import device_notes
 from accounting.reports.tables import Table
 from accounting.views.asking import (
     administrators_only,
@@ -191,6 +192,8 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
         "live": view.devices[0] if view.devices else None,
         "totals": totals(visibility, period.start, period.end, device_id=device.pk),
         "lines": jobs.heaviest_jobs(visibility, period.start, period.end, limit=10, device_id=device.pk),
+        "drivers_url": f"{reverse('drivers')}?{period.query}&device={device.pk}",
+        "restated": device_notes(device.pk, period.start, period.end),
         "conflicts": SampleConflict.objects.filter(device=device)[:20],
         "agents": device.host.agents.all(),
         "metric": asked_metric(request),

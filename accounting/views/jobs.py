@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from accounting.access import visible_to
 from accounting.models import Job, JobMark
-from accounting.reports import figures, job_tables, jobs, provenance
+from accounting.reports import figures, job_tables, jobs, provenance, restatements
 from accounting.reports.live import running_jobs
 from accounting.reports.queries import job_totals
 from accounting.views.asking import asked_period, csv_response, period_context, zone
@@ -58,6 +58,8 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "devices": list({mark.device_id: mark.device for mark in marks}.values()),
         "factors": provenance.describe(jobs.factor_ids(job)),
         "methods": jobs.methods_of(job),
+        "restated": restatements.job_notes(job),
+        "drivers_url": f"{reverse('drivers')}?job={job.pk}",
         "running": job.ended_at is None and any(mark.ended_at_us is None for mark in marks),
     }
     return render(request, "accounting/job.html", context)

@@ -106,7 +106,10 @@ def _named(words: str, ids: list[str], known: Mapping[str, Resolved], sources: d
 
 
 def _words(named: Collection[Resolved]) -> str:
-    return " and ".join(dict.fromkeys(_one(one) for one in named)) or "Something that is not in the catalogue any more"
+    words = list(dict.fromkeys(_one(one) for one in named))
+    if not words:
+        return "Something that is not in the catalogue any more"
+    return " and ".join([words[0], *(one[:1].lower() + one[1:] for one in words[1:])])
 
 
 def _one(one: Resolved) -> str:
@@ -117,11 +120,11 @@ def _one(one: Resolved) -> str:
         return f"{words} as {one.kind} of {place} says"
     row = one.row
     words = QUANTITY_WORDS.get(row.quantity, row.quantity)
-    of = "" if row.key == "default" else f" of {row.page if row.quantity in _GRID and row.page else row.key}"
-    for _, what in one.steps:
-        of += f" for {what}"
-    year = f" {row.factor.year}" if row.quantity in _GRID and row.factor.year else ""
-    return f"{words}{of}{year}"
+    stands_for = "".join(f" for {what}" for _, what in one.steps)
+    if row.quantity in _GRID:  # the page of the source names the place
+        year = f" {row.factor.year}" if row.factor.year else ""
+        return f"{words} of {row.page if one.own is None and row.page else row.key}{year}{stands_for}"
+    return f"{words}{'' if row.key == 'default' else f' ({row.key})'}{stands_for}"
 
 
 def _with_share(one: Driver, share: float) -> Driver:

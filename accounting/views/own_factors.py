@@ -181,7 +181,8 @@ def _restatements(factor: OwnFactor) -> list[Restatement]:
 def _touched(restatement: Restatement | None) -> str:
     if restatement is None:
         return "No hour of the ledger follows from it yet."
-    return f"{restatement.hours} device-hours are being restated."
+    many = restatement.hours != 1
+    return f"{restatement.hours} device-hour{'s are' if many else ' is'} being restated."
 
 
 def _crumbs() -> list[tuple[str, str]]:

@@ -52,18 +52,22 @@ def restate_upgrade(*, now: datetime) -> Restatement | None:
         _remember(said, digest, now=now)
         return None
     difference = _difference(seen, said)
-    restatement = _begun(difference, now=now)
-    for day in TeamDay.objects.order_by("day").values_list("day", flat=True).distinct():
+    restatement = _begun(difference, digest, now=now)
+    if restatement is None:
+        return None
+    for day in list(TeamDay.objects.order_by("day").values_list("day", flat=True).distinct()):
         with transaction.atomic():
             hold_book()
             _mark_day(restatement, day, difference)
     return _finish(restatement, said, digest, now=now)
 
 
-def _begun(difference: Difference, *, now: datetime) -> Restatement:
-    """The one that a call before this one left behind, or a new one."""
+def _begun(difference: Difference, digest: str, *, now: datetime) -> Restatement | None:
+    """The one that a call before this one left behind, or a new one; None where another worker has just finished."""
     with transaction.atomic():
         hold_book()
+        if SeenCatalogue.objects.filter(pk=1, method=METHOD, digest=digest).exists():
+            return None
         if left := Restatement.objects.filter(state=Marking, reason=difference.reason).first():
             return left
         other_methods = difference.methods[0] != difference.methods[1]

@@ -29,6 +29,10 @@ class UtcHour(forms.DateTimeField):
 
 
 class OwnFactorForm(forms.Form):
+    field_order = (
+        "quantity", "key", "unit", "scope", "value", "low", "high", "status", "reason", "source",
+        "valid_from", "valid_to",
+    )  # fmt: skip
     quantity = forms.ChoiceField()
     key = forms.CharField(label="Of", max_length=120, help_text="As the page of factors has it: FR, gpu, default, EUR")
     value = forms.FloatField()

@@ -1,5 +1,6 @@
 """Own factors restate the hours they touch, keep what stood, and go without a trace in the figures."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from accounting.models import (
     Team,
     TeamDay,
 )
+from accounting.tasks import rebuild_dirty_hours
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, hold, ledger, post, wipe
 
 pytestmark = pytest.mark.django_db
@@ -263,3 +265,42 @@ class TestRefusals:
         state(replace(FRANCE, value=45.0))
         with pytest.raises(OwnFactorRefused, match="reload"):
             state(replace(stated_of(first), value=41.0), corrects=OwnFactor.objects.get(pk=first.pk))
+
+
+class TestAnySequenceOfChanges:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_ends_where_a_rebuild_of_everything_ends(self, seed: int) -> None:
+        dice = random.Random(seed)
+        paris, device = a_place(grid_zone="FR-IDF")
+        a_place("berlin", grid_zone="DE")
+        team = Team.objects.create(name="Vision", slug="vision")
+        hold(Job.objects.create(key="train", team=team), device, EIGHT, EIGHT + timedelta(minutes=90))
+        remade()
+        scopes = ({}, {"site_id": paris.pk}, {"team_id": team.pk})
+        for _ in range(8):
+            standing = list(OwnFactor.objects.in_force())
+            if standing and dice.random() < 0.35:
+                own_changes.withdraw(dice.choice(standing), reason="gone", actor="ada", now=NOON)
+            else:
+                value = float(dice.randint(20, 60))
+                what = dice.choice(
+                    [
+                        replace(FRANCE, key=dice.choice(["FR", "FR-IDF", "DE"]), value=value, low=10.0, high=90.0),
+                        replace(OVERHEAD, value=1.0 + value / 100, low=1.0, high=2.0),
+                    ]
+                )
+                state(replace(what, **dice.choice(scopes)))
+            if dice.random() < 0.6:
+                remade()
+        remade()
+        assert not Restatement.objects.exclude(state="done").exists()
+        assert ledger() == whole()
+
+
+class TestTheTask:
+    def test_rebuilds_and_closes_what_was_restated(self) -> None:
+        a_place()
+        rebuild_dirty_hours()
+        state(FRANCE)
+        rebuild_dirty_hours()
+        assert Restatement.objects.get().state == "done" and not DirtyHour.objects.exists()

@@ -13,6 +13,7 @@ from accounting.factors.catalog import Catalog, Row
 from accounting.methods.records import Factor, Range, Status
 from accounting.models import FactorStamp, OwnFactor
 
+MOST_KEPT = 256  # catalogues at once: some hundred kilobytes each
 _STAMP = 1
 _kept: "tuple[int, Books] | None" = None  # of this process
 
@@ -30,12 +31,14 @@ class Books:
         self._catalogs: dict[tuple[int | None, int | None, int], Catalog] = {}
 
     def at(self, hour: datetime, *, site_id: int | None = None, team_id: int | None = None) -> Catalog:
-        """What holds in the hour that starts then. The same question gives the same object."""
+        """What holds in the hour that starts then. The same question soon again gives the same object."""
         if not self._factors:
             return self.packaged
         site = site_id if site_id in self._sites else None
         key = (site, self.team(team_id), bisect_right(self._edges, hour))
         if key not in self._catalogs:
+            if len(self._catalogs) == MOST_KEPT:
+                self._catalogs.clear()
             self._catalogs[key] = self._laid_over(hour, *key[:2])
         return self._catalogs[key]
 

@@ -47,7 +47,7 @@ def answering(packaged: Iterable[Row], quantity: str, key: str) -> set[str]:
     known = [row for row in packaged if (row.quantity, row.key) == (quantity, key)]
     if known:
         return {part for row in known for part in of_id(row.factor.id)}
-    return _standing_in(packaged, quantity, key)
+    return standing_in(packaged, quantity, key)
 
 
 def cites(factor_ids: Iterable[str], *, base_ids: Collection[str], parts: Collection[str]) -> bool:
@@ -58,10 +58,11 @@ def cites(factor_ids: Iterable[str], *, base_ids: Collection[str], parts: Collec
     return any(part in f'"{one}"' for part in parts for one in ids)
 
 
-def _standing_in(packaged: Iterable[Row], quantity: str, key: str) -> set[str]:
+def standing_in(known: Iterable[Row], quantity: str, key: str) -> set[str]:
+    """Parts of the ids of places around the key, or of what answers anything, that stood in for it."""
     parts = {f'"price:unknown:{key}"'} if quantity == "price" else set()
     family = (*_FAMILY.get(quantity, (quantity,)), f"continent_{quantity}")
-    rows = [row for row in packaged if row.quantity in family]
+    rows = [row for row in known if row.quantity in family]
     for row in rows:
         if (row.quantity == quantity and key.startswith(f"{row.key}-")) or row.key == continent_of(key):
             parts |= {f'"{row.factor.id}{WIDENED}{key}"', f'"{row.factor.id}{WIDENED}{key}-'}

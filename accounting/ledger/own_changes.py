@@ -8,10 +8,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounting.factorbook import catalog, own
-from accounting.factorbook.books import nearness
+from accounting.factorbook.books import nearness, row_of
 from accounting.factorbook.own_rules import Stated
 from accounting.ledger.book_lock import hold_book
-from accounting.ledger.cited import answering, citing, of_own
+from accounting.ledger.cited import answering, citing, of_own, standing_in
 from accounting.ledger.restate import Cause, restate_hours
 from accounting.models import LedgerHour, OwnFactor, Restatement
 
@@ -74,13 +74,21 @@ def touched(change: own.Change) -> set[tuple[int, datetime]]:
     before = change.before
     rows = [citing({of_own(before.pk, before.quantity, before.key)})] if before else []
     if (after := change.after) is not None:
-        further = OwnFactor.objects.filter(quantity=after.quantity, key=after.key).exclude(pk=after.pk)
-        parts = answering(catalog(), after.quantity, after.key)
-        parts |= {of_own(other.pk, other.quantity, other.key) for other in further if nearness(other) < nearness(after)}
+        parts = answering(catalog(), after.quantity, after.key) | _of_others(after)
         rows.append(citing(parts).filter(_holding(after)))
         if after.quantity in ("price", "price_zone"):  # energy whose price nobody knew cites none
             rows.append(LedgerHour.objects.filter(_holding(after), unpriced_kwh__gt=0))
     return {pair for some in rows for pair in some.order_by().values_list("device_id", "hour").distinct()}
+
+
+def _of_others(factor: OwnFactor) -> set[str]:
+    """Parts of the ids of other own factors that answered: of the same thing but further away, or of places around."""
+    others = OwnFactor.objects.exclude(pk=factor.pk)
+    same = [one for one in others.filter(quantity=factor.quantity, key=factor.key) if nearness(one) < nearness(factor)]
+    parts = {of_own(one.pk, one.quantity, one.key) for one in same}
+    if catalog().find(factor.quantity, factor.key) is None:
+        parts |= standing_in(map(row_of, others.exclude(key=factor.key)), factor.quantity, factor.key)
+    return parts
 
 
 def _holding(factor: OwnFactor) -> Q:

@@ -9,6 +9,7 @@ from django.db.models import Sum
 
 from accounting.factorbook.books import Books, books
 from accounting.factorbook.sites import site_factors
+from accounting.factors.catalog import Catalog
 from accounting.ledger.book_lock import share_book
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
@@ -115,7 +116,7 @@ def _write_ledger(
     places = {(devices[row.device_id].host.site_id, row.hour) for row in rows}
     it_power_w = site_power_w(places, now=now, of=own)
     factors = {None: site_factors(places, it_power_w=it_power_w, of=own)}
-    rates: dict[tuple[int, int], Figure] = {}
+    rates: dict[tuple[int, Catalog], Figure] = {}
     entries = []
     for row in rows:
         device = devices[row.device_id]
@@ -126,8 +127,8 @@ def _write_ledger(
             factors[team] = site_factors(places, it_power_w=it_power_w, team_id=team, of=own)
         of_place = factors[team][owner.site_id, row.hour]
         book = own.at(row.hour, site_id=owner.site_id, team_id=team)
-        rate = rates.get((device.pk, id(book))) or embodied_rate(device, book)
-        rates[device.pk, id(book)] = rate
+        rate = rates.get((device.pk, book)) or embodied_rate(device, book)
+        rates[device.pk, book] = rate
         entries.append((row, footprint(row, device, of_place, rate, book), owner))
     replace_ledger(device_hours, entries, now=now)
 

@@ -11,12 +11,13 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounting.factorbook import catalog
+from accounting.factorbook.books import row_of
 from accounting.factors.catalog import Catalog, Row
-from accounting.ledger.cited import WIDENED, answering, cites
+from accounting.ledger.cited import WIDENED, answering, cites, standing_in
 from accounting.ledger.footprint import METHOD
 from accounting.ledger.restate import Cause, begin, hold_book, mark
 from accounting.methods.records import Factor, Range, Status
-from accounting.models import LedgerHour, Restatement, SeenCatalogue, TeamDay
+from accounting.models import LedgerHour, OwnFactor, Restatement, SeenCatalogue, TeamDay
 
 _NAMED = 3  # changed factors that the reason spells out; the restatement lists the ids of all
 _ACTOR = "upgrade"
@@ -138,8 +139,9 @@ def _answered_before(before: Mapping[str, Said], of: Collection[tuple[str | floa
     """Parts of the ids that stood in for these quantities and keys."""
     if not of:
         return set()
-    packaged = _rows_of(before)
-    return {part for quantity, key in of for part in answering(packaged, str(quantity), str(key))}
+    packaged, own = _rows_of(before), list(map(row_of, OwnFactor.objects.all()))
+    parts = {part for quantity, key in of for part in answering(packaged, str(quantity), str(key))}
+    return parts | {part for quantity, key in of for part in standing_in(own, str(quantity), str(key))}
 
 
 def _rows_of(rows: Mapping[str, Said]) -> list[Row]:

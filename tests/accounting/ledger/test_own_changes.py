@@ -119,6 +119,24 @@ class TestStatingAFactor:
         remade()
         assert ledger() == as_it_stood
 
+    def test_nearer_to_the_place_takes_over_from_an_own_factor_around_it(self) -> None:
+        a_place(grid_zone="FR-IDF")
+        remade()
+        state(FRANCE)
+        remade()
+        state(replace(FRANCE, key="FR-IDF", value=35.0))
+        remade()
+        kwh = LedgerHour.objects.aggregate(s=Sum("facility_energy_kwh"))["s"]
+        assert grams() == pytest.approx(kwh * 35.0)
+        assert ledger() == whole()
+
+    def test_of_a_zone_that_nobody_knew_takes_over_from_the_world(self) -> None:
+        a_place(grid_zone="HALL-9")
+        remade()
+        assert state(replace(FRANCE, key="HALL-9")).restatement.hours == 2
+        remade()
+        assert ledger() == whole()
+
     def test_again_restates_nothing(self) -> None:
         a_place()
         remade()
@@ -268,7 +286,7 @@ class TestRefusals:
 
 
 class TestAnySequenceOfChanges:
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(6))
     def test_ends_where_a_rebuild_of_everything_ends(self, seed: int) -> None:
         dice = random.Random(seed)
         paris, device = a_place(grid_zone="FR-IDF")

@@ -9,6 +9,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
+from accounting.factorbook.books import catalog_for
 from accounting.factorbook.choices import region_choices, zone_choices
 from accounting.factorbook.price_files import currency_of
 from accounting.factors.places import cloud_regions
@@ -114,7 +115,7 @@ class SiteTermsForm(forms.ModelForm):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._now = now
-        self.fields["grid_zone"].choices = [("", "Not stated"), *zone_choices()]
+        self.fields["grid_zone"].choices = [("", "Not stated"), *zone_choices(catalog_for(at=now))]
         self.fields["cloud"].choices = [("", "None"), *region_choices()]
         if self.instance.cloud_region:
             self.initial["cloud"] = f"{self.instance.cloud_provider}:{self.instance.cloud_region}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from accounting.ledger import gridfeed, rebuild
+from accounting.ledger import gridfeed, rebuild, restate, upgrade
 
 _REBUILD_FOR_S = 20.0
 _USUAL_LOOK_BACK = timedelta(days=7)
@@ -16,10 +16,15 @@ _CLIENTS = gridfeed.clients(clock=time.monotonic, today=timezone.now)
 
 @shared_task(name="accounting.rebuild_dirty_hours")
 def rebuild_dirty_hours() -> None:
-    """Drain the dirty hours, for at most 20 seconds at a time."""
+    """Drain the dirty hours, for at most 20 seconds at a time, and close what they restated.
+
+    First what an upgrade changed: after it, no hour is made anew before it is known what stood there.
+    """
+    upgrade.restate_upgrade(now=timezone.now())
     until = time.monotonic() + _REBUILD_FOR_S
     while time.monotonic() < until and rebuild.rebuild_dirty(now=timezone.now(), limit=rebuild.CHUNK):
         pass
+    restate.settle(now=timezone.now())
 
 
 @shared_task(name="accounting.mark_in_service_hours")

@@ -18,6 +18,7 @@ from accounting.reports import display, figures, live
 from accounting.reports.dashboard import overview
 from accounting.reports.periods import Period
 from accounting.reports.queries import METRICS, SPLITS, split, trend
+from accounting.reports.restatements import events, notes
 from accounting.views.asking import (
     asked_metric,
     asked_period,
@@ -51,6 +52,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "metric_words": figures.METRIC_WORDS[metric][0],
         "chart_url": f"{reverse('home-trend')}?{query}",
         "csv_url": f"{reverse('split-csv')}?{query}",
+        "drivers_url": f"{reverse('drivers')}?{period.query}",
+        "restated": notes(visibility, period.start, period.end),
         "parts": split(visibility, period.start, period.end, by=by),
         "heaviest_url": f"{reverse('jobs-heaviest')}?{period.query}",
         "running": live.running_jobs(visibility, now=now).exclude(pk__in=[one.job_id for one in experiments])[:8],
@@ -73,7 +76,7 @@ def home_live(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def home_trend(request: HttpRequest) -> JsonResponse:
-    """The trend with what happened drawn on it: advice that was accepted in the period."""
+    """The trend with what happened drawn on it: advice accepted and figures restated in the period."""
     visibility, period, metric = visible_to(request.user), asked_period(request), asked_metric(request)
     found = trend(visibility, period, by=asked_split(request), metric=metric)
     currency = settings.GREENAI["currency"]
@@ -129,7 +132,11 @@ def _events(visibility: Visibility, period: Period) -> list[dict[str, str]]:
         state=Recommendation.State.ACCEPTED, decided_at__gte=period.start, decided_at__lt=period.end
     )
     rows = _of_teams(accepted, "team", visibility).order_by("-decided_at")[:EVENTS_SHOWN]
-    return [
+    restated = [
+        {"at": one.at.astimezone(zone()).strftime("%Y-%m-%dT%H:%M:%S"), "label": "figures restated"}
+        for one in events(visibility, period.start, period.end)
+    ]
+    return restated + [
         {"at": row.decided_at.astimezone(zone()).strftime("%Y-%m-%dT%H:%M:%S"), "label": f"accepted: {row.title[:40]}"}
         for row in rows
     ]

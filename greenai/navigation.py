@@ -56,6 +56,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
                 ("Prices", "prices"),
                 ("Grid", "grid"),
                 ("Contracts", "contracts"),
+                ("Restatements", "restatements"),
                 ("Estimate", "estimate-new"),
                 *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
                 ("Tokens", "tokens"),

@@ -1,6 +1,6 @@
 """Places as forms offer them: every zone of the catalogue, every cloud region of the packaged table."""
 
-from accounting.factorbook import catalog
+from accounting.factors.catalog import Catalog
 from accounting.factors.places import cloud_regions
 
 CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
@@ -15,10 +15,10 @@ def region_choices() -> Choices:
     return list(groups.items())
 
 
-def zone_choices() -> Choices:
+def zone_choices(catalog: Catalog) -> Choices:
     """Every zone with a factor, by name: countries first, then the parts of each country that has any."""
-    rows = [row for row in catalog() if row.quantity == "grid_intensity" and row.key != "world"]
-    named = {row.key: row.page for row in rows}  # the page names the place
+    rows = [row for row in catalog if row.quantity == "grid_intensity" and row.key != "world"]
+    named = {row.key: row.page or row.key for row in rows}  # the page names the place
     groups: dict[str, list[tuple[str, str]]] = {"Countries": []}
     for key, name in sorted(named.items(), key=lambda zone: zone[1]):
         country, _, part = key.partition("-")

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from django.db.models import Q
 
@@ -19,8 +20,14 @@ from accounting.models import InstrumentUse, Matching, SiteTerms
 G_PER_KWH = "g/kWh"
 
 
+class BookAt(Protocol):
+    """The catalogue of an hour and a site."""
+
+    def __call__(self, hour: datetime, *, site_id: int) -> Catalog: ...
+
+
 def market_intensities(
-    book: Catalog, site_hours: Collection[tuple[int, datetime]], terms: Mapping[int, Sequence[SiteTerms]]
+    book_at: BookAt, site_hours: Collection[tuple[int, datetime]], terms: Mapping[int, Sequence[SiteTerms]]
 ) -> dict[tuple[int, datetime], MarketIntensity]:
     """For each (site id, hour start) of which anything is known. One query."""
     uses = _uses(site_hours)
@@ -31,6 +38,7 @@ def market_intensities(
         stand = stands[hour.astimezone(UTC).date()][site_id]
         holding = [u for u in uses[site_id] if u.mode == stand.mode and u.start <= hour < u.end]
         covered = [Covered(use.share, _of_contract(use)) for use in holding]
+        book = book_at(hour, site_id=site_id)
         rest = _rest(book, terms_at(terms[site_id], hour), stand, year=hour.year)
         if market := market_intensity(covered, rest):
             found[site_id, hour] = market

@@ -1,15 +1,18 @@
 """Dirty device-hours -> energy -> ledger -> roll-ups: a pure function of what is stored and, in an open hour, now."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Set
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Sum
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import Books, books
 from accounting.factorbook.making import makings
 from accounting.factorbook.sites import site_factors
+from accounting.factorbook.terms import SiteFactors
+from accounting.factors.catalog import Catalog
+from accounting.ledger.book_lock import share_book
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.footprint import footprint
@@ -22,13 +25,14 @@ from accounting.ledger.load import (
     load_readings,
     windows_of,
 )
-from accounting.ledger.making_hours import embodied_of, job_use_s, mean_use, with_nobodys
+from accounting.ledger.making_hours import Place, embodied_of, job_use_s, mean_use, with_nobodys
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
 from accounting.ledger.matching import note_hours, settle
 from accounting.ledger.paid import rentals
 from accounting.ledger.rollups import roll_up
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
 from accounting.ledger.site_power import site_power_w
+from accounting.methods.records import Figure
 from accounting.methods.units import S_PER_HOUR
 from accounting.models import Device, DirtyHour, EnergyHour
 
@@ -73,6 +77,7 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
     holes: set[tuple[int, datetime]] = set()
     for k in range(0, len(ids), CHUNK):
         with transaction.atomic():
+            share_book()  # before any row is locked: whoever changes a factor waits for this chunk, or this one for it
             dirty = list(DirtyHour.objects.select_for_update(skip_locked=True).filter(pk__in=ids[k : k + CHUNK]))
             holes |= _replace({(d.device_id, d.hour) for d in dirty}, now=now)
         done += dirty
@@ -80,6 +85,7 @@ def _rebuild_round(*, now: datetime, size: int) -> int:
         DirtyHour.objects.mark(holes, now=now)  # before the marks that led here are gone: a kill in between loses none
     if done:
         with transaction.atomic():
+            share_book()
             roll_up({(d.device_id, d.hour) for d in done})
             note_hours({d.hour for d in done})
             _clear(done)
@@ -100,9 +106,10 @@ def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -
     rows = sealed_rows(device_hours)
     windows = windows_of(set(device_hours) - {(row.device_id, row.hour) for row in rows})
     readings = load_readings(windows)
-    rows += energy_of(windows, readings, devices, now=now)
+    own = books()
+    rows += energy_of(windows, readings, devices, now=now, of=own)
     replace_energy(device_hours, rows)
-    _write_ledger(device_hours, rows, devices, now=now)
+    _write_ledger(device_hours, rows, devices, now=now, own=own)
     return _holes_beside(windows, readings)
 
 
@@ -112,26 +119,60 @@ def _write_ledger(
     devices: dict[int, Device],
     *,
     now: datetime,
+    own: Books,
 ) -> None:
-    known, book = list(rows), catalog()
+    known = list(rows)
     owners = load_owners(row.job_id for row in known if row.job_id is not None)
     hours_of = {(row.device_id, row.hour) for row in known} | set(device_hours)
     places = {(devices[device_id].host.site_id, hour) for device_id, hour in hours_of}
-    factors = site_factors(places, it_power_w=site_power_w(places, now=now))
-    by_use = {(pk, hour) for pk, hour in hours_of if factors[devices[pk].host.site_id, hour].by_use}
-    made = makings(devices.values(), book)
-    known = with_nobodys(known, device_hours, devices, made, by_use, now=now)
-    embodied = embodied_of(known, devices, made, factors, mean_use(by_use), job_use_s(by_use), now=now)
+    it_power_w = site_power_w(places, now=now, of=own)
+    factors = {None: site_factors(places, it_power_w=it_power_w, of=own)}
+    made = _with_making(known, hours_of, set(device_hours), devices, factors[None], own=own, now=now)
     rented = rentals(hours_of, devices)
     entries = []
-    for row, of_making in zip(known, embodied, strict=True):
+    for row, of_making in made:
         device = devices[row.device_id]
         team_id, project_id = owners[row.job_id] if row.job_id is not None else (None, None)
         owner = Owner(team_id or device.host.team_id, project_id, device.host.site_id)
-        of_place = factors[device.host.site_id, row.hour]
-        rental = rented.get((device.pk, row.hour))
+        team = own.team(owner.team_id)  # only teams with factors of their own differ from the rest
+        if team not in factors:
+            factors[team] = site_factors(places, it_power_w=it_power_w, team_id=team, of=own)
+        of_place = factors[team][owner.site_id, row.hour]
+        book, rental = own.at(row.hour, site_id=owner.site_id, team_id=team), rented.get((device.pk, row.hour))
         entries.append((row, footprint(row, device, of_place, of_making, rental, book), owner))
     replace_ledger(device_hours, entries, now=now)
+
+
+def _with_making(
+    rows: list[EnergyRow],
+    hours_of: Set[Place],
+    device_hours: Set[Place],
+    devices: dict[int, Device],
+    factors: Mapping[tuple[int | None, datetime], SiteFactors],
+    *,
+    own: Books,
+    now: datetime,
+) -> list[tuple[EnergyRow, Figure]]:
+    """Every row with its grams of making, and rows for what is nobody's.
+
+    Making goes by the catalogue of the device's own place and team: what a job's team states of footprints says nothing
+    of a machine that it only uses.
+    """
+    by_use = {(pk, hour) for pk, hour in hours_of if factors[devices[pk].host.site_id, hour].by_use}
+    busy, by_jobs = mean_use(by_use), job_use_s(by_use)
+    of_book: dict[Catalog, set[Place]] = defaultdict(set)
+    for pk, hour in hours_of:
+        host = devices[pk].host
+        of_book[own.at(hour, site_id=host.site_id, team_id=own.team(host.team_id))].add((pk, hour))
+    made: list[tuple[EnergyRow, Figure]] = []
+    for book, places in of_book.items():
+        making = makings([devices[pk] for pk in {pk for pk, _ in places}], book)
+        those = [row for row in rows if (row.device_id, row.hour) in places]
+        of_these = {pk: devices[pk] for pk in making}
+        those = with_nobodys(those, device_hours & places, of_these, making, by_use & places, now=now)
+        grams = embodied_of(those, of_these, making, factors, busy, by_jobs, now=now)
+        made += zip(those, grams, strict=True)
+    return made
 
 
 def _holes_beside(windows: Iterable[Window], readings: Iterable[list[Reading]]) -> set[tuple[int, datetime]]:

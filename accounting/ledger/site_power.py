@@ -11,7 +11,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db.models import Q
 
-from accounting.factorbook import catalog
+from accounting.factorbook.books import Books, books
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
 from accounting.ledger.footprint import it_kwh
@@ -25,7 +25,7 @@ from accounting.models import Device, FacilitySample
 
 
 def site_power_w(
-    site_hours: Collection[tuple[int | None, datetime]], *, now: datetime
+    site_hours: Collection[tuple[int | None, datetime]], *, now: datetime, of: Books | None = None
 ) -> dict[tuple[int, datetime], Figure]:
     """Mean IT power of each (site id, hour) that needs it: energy over the longest time that a device covers.
 
@@ -39,19 +39,21 @@ def site_power_w(
     hours = {(pk, hour) for pk, d in devices.items() for site_id, hour in needed if d.host.site_id == site_id}
     rows = sealed_rows(hours)
     windows = windows_of(hours - {(row.device_id, row.hour) for row in rows})
-    rows += energy_of(windows, load_readings(windows), devices, now=now)
+    own = of or books()
+    rows += energy_of(windows, load_readings(windows), devices, now=now, of=own)
     of_place: dict[tuple[int, datetime], list[EnergyRow]] = defaultdict(list)
     for row in rows:
         if row.covered_s > 0:
             of_place[devices[row.device_id].host.site_id, row.hour].append(row)
-    return {place: _power_w(of_site, devices) for place, of_site in of_place.items()}
+    return {place: _power_w(of_site, devices, own) for place, of_site in of_place.items()}
 
 
-def _power_w(rows: list[EnergyRow], devices: dict[int, Device]) -> Figure:
+def _power_w(rows: list[EnergyRow], devices: dict[int, Device], own: Books) -> Figure:
     covered_s: dict[int, float] = defaultdict(float)
     for row in rows:
         covered_s[row.device_id] += row.covered_s
-    book = catalog()
+    site_id = devices[rows[0].device_id].host.site_id
+    book = own.at(rows[0].hour, site_id=site_id)
     energies = [ItEnergy(it_kwh(row, devices[row.device_id], book)) for row in rows]
     return it_power_w(energies, over_s=max(covered_s.values()))
 

@@ -8,11 +8,11 @@ inputs of a sum reaches too far: no end lies beyond the result of all sources at
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from accounting.methods.records import Range
+from accounting.methods.records import Figure, Range, Status, Width
 
 Results = Mapping[str, float]
 
@@ -70,6 +70,48 @@ def product(inputs: Mapping[str, Uncertain]) -> Spread:
 def total(inputs: Mapping[str, Uncertain]) -> Spread:
     """The spread of the sum of all inputs."""
     return spread(lambda values: {"total": math.fsum(values.values())}, inputs)["total"]
+
+
+Stages = Sequence[tuple[str, Range]]  # of a product: each input's source, and the range once it is multiplied in
+
+
+def what_drives(products: Iterable[Stages]) -> tuple[tuple[str, float], ...]:
+    """Which source drives the range of a sum of products, from the ranges that each of their stages came to.
+
+    What a stage adds to the squared log width is its input's: inputs combined in quadrature. Over the products equal
+    sources err together, each weighed by what it moves; products of nought drive nothing.
+
+    Returns:
+        (source, share), the largest first; shares add up to 1, none where the sum is exact.
+
+    Raises:
+        ValueError: a product without a stage.
+    """
+    figures = [_of_stages(stages) for stages in products]
+    moving = [figure for figure in figures if figure.range.mid > 0]
+    return moving[0].plus(*moving[1:]).drivers if moving else ()
+
+
+def _of_stages(stages: Stages) -> Figure:
+    if not stages:
+        raise ValueError("a product needs at least one stage: name its first input and range")
+    widths, down, up = [], 0.0, 0.0
+    for source, r in stages:
+        if r.mid > 0:
+            further_down = math.log(r.mid / r.low) if r.low > 0 else math.inf
+            further_up = math.log(r.high / r.mid)
+            widths.append(Width(source, -_beyond(down, further_down), _beyond(up, further_up)))
+            down, up = max(down, further_down), max(up, further_up)
+    last = stages[-1][1]
+    known = tuple(width for width in widths if width.at_low < 0 or width.at_high > 0)
+    return Figure(last, "1", Status.MEASURED, (), known or (Width("", 0.0, 0.0),))
+
+
+def _beyond(before: float, after: float) -> float:
+    """The width that makes `after` out of `before` in quadrature; none where it is no wider."""
+    if after <= before:
+        return 0.0
+    return math.inf if math.isinf(after) else math.sqrt(after**2 - before**2)
 
 
 def _both_ends(

@@ -13,7 +13,9 @@ from accounting.models.ledger import (
     TeamHour,
 )
 from accounting.models.market import ContractHour, EnergyContract, InstrumentUse, Matching, StaleMatch
+from accounting.models.own_factors import FactorStamp, OwnFactor, SeenCatalogue
 from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
+from accounting.models.restatements import RestatedDay, RestatedDevice, Restatement
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -27,8 +29,9 @@ from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
-    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "ExchangeRate", "FacilitySample", "GridFeed", "GridHour",
-    "Host", "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching", "Membership", "OneTimeLogin",
-    "PriceHour", "Project", "Quantities", "SampleConflict", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand",
-    "Team", "TeamDay", "TeamHour", "User", "VendorFootprint", "VendorReport",
+    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "ExchangeRate", "FacilitySample", "FactorStamp",
+    "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching",
+    "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RestatedDay",
+    "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff",
+    "TariffBand", "Team", "TeamDay", "TeamHour", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -1,13 +1,13 @@
 """Where the numbers behind a figure come from, in words."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from accounting.factorbook import catalog
+from django.urls import reverse
+
+from accounting.factorbook.resolve import Resolved, resolve
 from accounting.factors.catalog import Row
-from accounting.factors.cpus import cpu_rows
 from accounting.methods.records import Factor, Status
 
 QUANTITY_WORDS = {
@@ -71,11 +71,8 @@ class FactorLine:
 def describe(factor_ids: Iterable[str]) -> list[FactorLine]:
     """Each id with its quantity, value and source; one that the catalogue no longer has is still listed."""
     wanted = set(factor_ids)
-    rows = {row.factor.id: row for row in catalog()}
-    if any(factor_id.startswith("tdp:cpu:") for factor_id in wanted):
-        rows |= {row.factor.id: row for row in cpu_rows().values()}
     hourly = {factor_id for factor_id in wanted if factor_id.startswith("grid:")}
-    return [*_hourly_lines(hourly), *(_line(factor_id, rows) for factor_id in sorted(wanted - hourly))]
+    return [*_hourly_lines(hourly), *(_line(one) for _, one in sorted(resolve(wanted - hourly).items()))]
 
 
 def _hourly_lines(factor_ids: Iterable[str]) -> list[FactorLine]:
@@ -100,22 +97,27 @@ def _hourly_line(provider: str, zone: str, marks: str, hours: list[str]) -> Fact
     return FactorLine(line_id, QUANTITY_WORDS["grid_intensity"], f"{zone} {span}", None, source, "", status)
 
 
-def _line(factor_id: str, rows: Mapping[str, Row]) -> FactorLine:
-    packaged, *steps = re.split(
-        r"@(unknown-part|unknown-variant|cloud|for-year|subregion-of|unknown-subregion):", factor_id
-    )
-    if row := rows.get(packaged):
-        of = " for ".join([row.key, *steps[1::2]])
-        stand_in = any(_stands_in(row, *step) for step in zip(steps[::2], steps[1::2], strict=True))
-        status = Status.DEFAULT if stand_in else row.factor.status
-        words = QUANTITY_WORDS.get(row.quantity, row.quantity)
-        return FactorLine(factor_id, words, of, row.factor, row.factor.source, row.factor.url, status)
-    kind, _, rest = factor_id.partition(":")
-    words, status = OWN_WORDS.get(kind, ("Not in the catalogue any more", None))
-    return FactorLine(factor_id, words, rest, None, words, "", status)
+def _line(one: Resolved) -> FactorLine:
+    words, status = OWN_WORDS.get(one.kind, ("Not in the catalogue any more", None))
+    if one.row is None:
+        return FactorLine(one.id, words, one.id.partition(":")[2], None, words, _page(one), status)
+    row = one.row
+    of = " for ".join([row.key, *(what for _, what in one.steps)])
+    quantity = QUANTITY_WORDS.get(row.quantity, row.quantity)
+    return FactorLine(one.id, quantity, of, row.factor, _source(one, row), _page(one) or row.factor.url, one.status)
 
 
-def _stands_in(row: Row, step: str, what: str) -> bool:
-    """Whether the step makes the factor a default: an unknown part, or a year before the factor's own."""
-    later = step == "for-year" and row.factor.year is not None and what.isdigit() and int(what) < row.factor.year
-    return later or step.startswith("unknown")
+def _source(one: Resolved, row: Row) -> str:
+    if one.own is None:
+        return row.factor.source
+    state = "" if one.own.is_in_force else ", no longer in force"
+    return f"{row.factor.source} (own factor of the {one.own.scope}, version {one.own.version}{state})"
+
+
+def _page(one: Resolved) -> str:
+    """The page that says more of what the organisation states itself."""
+    if one.own is not None:
+        return reverse("own-factor", args=[one.own.pk])
+    if one.device_id is not None:
+        return reverse("device", args=[one.device_id])
+    return reverse("site", args=[one.site_id]) if one.site_id is not None else ""

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Sum
 from django.utils import timezone
 
+from accounting.factorbook import catalog
 from accounting.factorbook.choices import zone_choices
 from accounting.forms import LOCAL, Moment
 from accounting.models import EnergyContract, Site
@@ -71,7 +72,7 @@ class ContractForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["zone"].choices = [("", "Choose"), *zone_choices()]
+        self.fields["zone"].choices = [("", "Choose"), *zone_choices(catalog())]
         for name in ("mwh", "g_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
 

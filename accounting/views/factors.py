@@ -9,9 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from accounting.access import can_administer
 from accounting.factorbook import catalog
+from accounting.factorbook.books import row_of
 from accounting.factors.catalog import Row
 from accounting.factors.cpus import cpu_rows
+from accounting.models import OwnFactor
 from accounting.reports import factor_tables
 from accounting.views.asking import csv_response
 
@@ -22,7 +25,8 @@ SHOWN = 100  # on a page; the CSV has all that were found
 @require_GET
 def factor_list(request: HttpRequest) -> HttpResponse:
     """`?csv` answers the very rows that were found as a file."""
-    rows = [*catalog(), *cpu_rows().values()]
+    own = {one.factor_id: one for one in OwnFactor.objects.in_force().select_related("site", "team")}
+    rows = [*map(row_of, own.values()), *catalog(), *cpu_rows().values()]
     text, quantity, year = request.GET.get("q", "").strip()[:200], request.GET.get("of", ""), _year(request)
     found = factor_tables.search(rows, text=text, quantity=quantity, year=year)
     if "csv" in request.GET:
@@ -35,7 +39,9 @@ def factor_list(request: HttpRequest) -> HttpResponse:
         "found": len(found),
         "total": len(rows),
         "page": page,
-        "lines": [(row, factor_tables.words_of(row.quantity)) for row in page],
+        "lines": [(row, factor_tables.words_of(row.quantity), own.get(row.factor.id)) for row in page],
+        "own": len(own),
+        "administrator": can_administer(request.user),
         "quantities": _choices(rows, quantity),
         "years": [(known, known == year) for known in sorted({row.factor.year or 0 for row in rows}, reverse=True)],
         "csv_url": f"?{urlencode({**asked, 'csv': '1'})}",

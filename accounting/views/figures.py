@@ -3,13 +3,15 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from accounting.access import Visibility, visible_to
+from accounting.models import Job, LedgerHour
 from accounting.reports import figures, holes
+from accounting.reports.drivers import drivers
 from accounting.reports.job_tables import split_table
-from accounting.reports.queries import split, trend
+from accounting.reports.queries import seen, split, trend
 from accounting.views.asking import asked_metric, asked_period, asked_split, csv_response, zone
 
 
@@ -40,6 +42,33 @@ def holes_estimate(request: HttpRequest) -> HttpResponse:
     team_id = asked_team(request, visibility)
     estimate = holes.gap_estimate(visibility, period.start, period.end, team_id=team_id)
     return render(request, "partials/holes.html", {"holes": estimate})
+
+
+@login_required
+@require_GET
+def drivers_fragment(request: HttpRequest) -> HttpResponse:
+    """A fragment: which input drives the range of the CO2e. `?job=`, or `?period= &team= &device=`. Reads hours."""
+    visibility = visible_to(request.user)
+    rows = LedgerHour.objects.filter(seen(visibility))
+    if job_id := _number(request, "job"):
+        job = get_object_or_404(Job, pk=job_id)
+        if not visibility.shows(job.team_id):
+            raise Http404
+        rows = LedgerHour.objects.filter(job=job)
+    else:
+        period = asked_period(request)
+        rows = rows.filter(hour__gte=period.start, hour__lt=period.end)
+        wanted = {"team": asked_team(request, visibility), "device": _number(request, "device")}
+        rows = rows.filter(**{name: pk for name, pk in wanted.items() if pk is not None})
+    return render(request, "accounting/drivers.html", {"drivers": drivers(rows)})
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    """A row's number in the URL; 404 for what is none."""
+    written = request.GET.get(name, "")
+    if written and (not written.isdecimal() or len(written) > 18):
+        raise Http404
+    return int(written) if written else None
 
 
 def asked_team(request: HttpRequest, visibility: Visibility) -> int | None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,8 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
 from accounting.forms import SiteForm, SiteTermsForm
+from accounting.ledger.instants import hour_of
 from accounting.ledger.marking import mark_devices, mark_site
-from accounting.models import Device, Host, SampleConflict, Site, SiteTerms
+from accounting.ledger.restate import Cause, hold_book, restate
+from accounting.models import Device, Host, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
@@ -25,6 +28,7 @@ from accounting.reports.live import live, visible_devices
 from accounting.reports.making import making_view
 from accounting.reports.periods import Period
 from accounting.reports.queries import carbon_rate, totals, trend
+from accounting.reports.restatements import device_notes
 from accounting.reports.tables import Table
 from accounting.views.asking import (
     administrators_only,
@@ -148,12 +152,20 @@ def _save_site(request: HttpRequest, form: SiteForm) -> HttpResponse:
 
 
 def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpResponse:
-    """Terms and the marks that make the ledger restate the touched hours, together or not at all."""
-    since = form.cleaned_data["valid_from"]
+    """Terms, what stood before them, and the marks that make the ledger restate it, together or not at all."""
+    since, now = form.cleaned_data["valid_from"], timezone.now()
     said = {name: value for name, value in form.cleaned_data.items() if name != "valid_from"}
+    if SiteTerms.objects.filter(site=site, valid_from=since, **said).exists():
+        messages.info(request, "These very terms hold since then: nothing to restate.")
+        return redirect("site", site.pk)
     with transaction.atomic():
+        hold_book()
         SiteTerms.objects.update_or_create(site=site, valid_from=since, defaults=said)
-        mark_site(site, since=since, now=timezone.now())
+        of_site = Q(site=site) | Q(device__host__site=site)
+        reason = f"new terms of {site} hold since {since:%Y-%m-%d %H:%M} UTC"
+        cause = Cause(Restatement.Cause.SITE_TERMS, site=site)
+        rows = LedgerHour.objects.filter(of_site, hour__gte=hour_of(since))
+        restate(rows, reason=reason, actor=request.user, cause=cause, now=now)
         audit(actor=request.user, action="site.terms", subject=site, since=since.isoformat(), **said)
     messages.success(request, f"Saved. Hours of {site} since {timezone.localtime(since):%-d %b %Y %H:%M} are restated.")
     return redirect("site", site.pk)
@@ -205,6 +217,8 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
         "totals": totals(visibility, period.start, period.end, device_id=device.pk),
         "lines": jobs.heaviest_jobs(visibility, period.start, period.end, limit=10, device_id=device.pk),
         "making": making_view(device, now=now),
+        "drivers_url": f"{reverse('drivers')}?{period.query}&device={device.pk}",
+        "restated": device_notes(device.pk, period.start, period.end),
         "conflicts": SampleConflict.objects.filter(device=device)[:20],
         "agents": device.host.agents.all(),
         "metric": asked_metric(request),
@@ -225,16 +239,26 @@ def device_edit(request: HttpRequest, device_id: int) -> HttpResponse:
         raise Http404
     form = DeviceForm(request.POST or None, instance=device)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            form.save()
-            mark_devices([device.pk], now=timezone.now())
-            audit(actor=request.user, action="device.changed", subject=device, changed=form.changed_data)
-        messages.success(request, "Saved. Its hours are restated.")
+        _save_device(request, form)
+        messages.success(request, "Saved. Its hours are restated." if form.changed_data else "Nothing had changed.")
         return redirect("device", device.pk)
     crumbs = [("Fleet", reverse("fleet")), (device.key, reverse("device", args=[device.pk])), ("Edit", "")]
     context = {"title": f"Edit {device.key}", "form": form, "crumbs": crumbs, "wide": True}
     context["cancel_url"] = reverse("device", args=[device.pk])
     return render(request, "accounting/form_page.html", context)
+
+
+def _save_device(request: HttpRequest, form: DeviceForm) -> None:
+    """Restates the others of its host too: a sensor of the whole node decides what counts of them."""
+    with transaction.atomic():
+        hold_book()
+        device, changed = form.save(), form.changed_data
+        if changed:
+            words = ", ".join(str(form.fields[name].label or name) for name in changed)
+            cause = Cause(Restatement.Cause.DEVICE, site=device.host.site)
+            rows, reason = LedgerHour.objects.filter(device__host=device.host), f"{words} of {device} corrected"
+            restate(rows, reason=reason, actor=request.user, cause=cause, now=timezone.now())
+        audit(actor=request.user, action="device.changed", subject=device, changed=changed)
 
 
 @login_required

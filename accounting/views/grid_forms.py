@@ -31,7 +31,7 @@ class FeedForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         known = providers(catalog())
         self.fields["provider"].choices = [(name, provider.title) for name, provider in known.items()]
-        self.fields["zone"].choices = [("", "Choose"), *zone_choices()]
+        self.fields["zone"].choices = [("", "Choose"), *zone_choices(catalog())]
         hints = (f"{provider.title}: {provider.area_help}" for provider in known.values())
         self.fields["area"].required = False
         self.fields["area"].help_text = f"Empty: the usual one, where there is one. {'; '.join(hints)}"

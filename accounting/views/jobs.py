@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from accounting.access import visible_to
 from accounting.models import Job, JobMark
-from accounting.reports import figures, holes, job_tables, jobs, provenance
+from accounting.reports import figures, holes, job_tables, jobs, provenance, restatements
 from accounting.reports.live import running_jobs
 from accounting.reports.queries import job_totals
 from accounting.views.asking import asked_period, csv_response, period_context, zone
@@ -62,6 +62,8 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "factors": provenance.describe(jobs.factor_ids(job)),
         "methods": jobs.methods_of(job),
         "export_query": urlencode({"job": job.key, **({"team": job.team.slug} if job.team else {})}),
+        "restated": restatements.job_notes(job),
+        "drivers_url": f"{reverse('drivers')}?job={job.pk}",
         "running": job.ended_at is None and any(mark.ended_at_us is None for mark in marks),
     }
     return render(request, "accounting/job.html", context)

@@ -15,6 +15,7 @@ from accounting.models import Team
 from accounting.reports.carbon_free import team_carbon_free
 from accounting.reports.jobs import heaviest_jobs
 from accounting.reports.queries import change, sparks, split, totals
+from accounting.reports.restatements import notes
 from accounting.views.asking import (
     administrators_only,
     asked_metric,
@@ -67,6 +68,8 @@ def team_page(request: HttpRequest, team_id: int) -> HttpResponse:
         "chart_url": f"{reverse('trend')}?{query}",
         "csv_url": f"{reverse('split-csv')}?{query}",
         "lines": heaviest_jobs(visibility, period.start, period.end, limit=10, team_id=team.pk),
+        "drivers_url": f"{reverse('drivers')}?{period.query}&team={team.pk}",
+        "restated": notes(visibility, period.start, period.end, team_id=team.pk),
         "projects": team.projects.all(),
         "memberships": team.memberships.select_related("user").order_by("user__username"),
         "may_change": can_change(request.user, team),

@@ -145,7 +145,7 @@ class TestHourlyZone:
         for k in range(4):
             told(40.0 + k, hour=EIGHT + k * HOUR)
         # terms, slugs, grid hours, hourly prices, tariffs, claims; readings of each site
-        with django_assert_num_queries(6 + len(sites)):
+        with django_assert_num_queries(7 + len(sites)):
             found = site_factors(places)
         assert {factors.intensity_step for factors in found.values()} == {"hourly zone"}
 

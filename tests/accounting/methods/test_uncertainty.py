@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounting.methods.records import Range
-from accounting.methods.uncertainty import Uncertain, product, spread, total
+from accounting.methods.uncertainty import Uncertain, product, spread, total, what_drives
 
 positive = st.lists(st.floats(0.01, 1e6), min_size=3, max_size=3).map(lambda xs: Range(*sorted(xs)))
 
@@ -83,3 +83,47 @@ class TestSpread:
     def test_refuses_a_result_below_zero(self) -> None:
         with pytest.raises(ValueError, match="below zero"):
             spread(lambda v: {"x": v["a"] - 3}, {"a": of(1, 4, 5, "a")})
+
+
+class TestWhatDrives:
+    # ln 1.25 = 0.22314 for the sensor and for the overhead, ln 1.5 = 0.40547 for the grid; up and down alike.
+    # Squared, twice the width: 0.19917, 0.19917, 0.65762; their sum 1.05597.
+    # Shares: grid 0.65762 / 1.05597 = 0.62277, the other two 0.19917 / 1.05597 = 0.18861 each.
+    def test_golden_gives_each_stage_what_it_adds_in_quadrature(self) -> None:
+        once, twice = math.log(1.25), math.hypot(math.log(1.25), math.log(1.25))
+        thrice = math.hypot(twice, math.log(1.5))
+        stages = [
+            ("sensor", around(10.0, once)),
+            ("overhead", around(15.0, twice)),
+            ("grid", around(6000.0, thrice)),
+        ]
+        shares = dict(what_drives([stages]))
+        assert shares["grid"] == pytest.approx(0.62277, abs=1e-5)
+        assert shares["sensor"] == shares["overhead"] == pytest.approx(0.18861, abs=1e-5)
+
+    def test_weighs_each_product_by_what_it_comes_to(self) -> None:
+        # 900 g that may be double or half through the grid, 100 g of making the same: 900^2 against 100^2 to first
+        # order; moved to their highs 1900 and 1100 of 1000: ln 1.9 = 0.642, ln 1.1 = 0.095.
+        ln2 = math.log(2)
+        (first, large), (second, small) = what_drives([[("grid", around(900, ln2))], [("making", around(100, ln2))]])
+        assert (first, second) == ("grid", "making") and large > 0.95 and large + small == pytest.approx(1.0)
+
+    def test_one_source_in_several_products_is_one_driver(self) -> None:
+        width = math.log(1.5)
+        assert what_drives([[("grid", around(10, width))], [("grid", around(20, width))]]) == (("grid", 1.0),)
+
+    def test_nothing_drives_what_is_exact_or_nought(self) -> None:
+        assert what_drives([[("grid", Range.exact(5.0))], [("making", Range.exact(0.0))]]) == ()
+        assert what_drives([]) == ()
+
+    def test_a_stage_that_makes_it_narrower_drives_nothing(self) -> None:
+        shares = dict(what_drives([[("sensor", around(10, 0.4)), ("cooling", around(15, 0.2))]]))
+        assert shares == {"sensor": 1.0}
+
+    def test_refuses_a_product_of_nothing(self) -> None:
+        with pytest.raises(ValueError, match="at least one stage"):
+            what_drives([[]])
+
+
+def around(mid: float, log_width: float) -> Range:
+    return Range(mid * math.exp(-log_width), mid, mid * math.exp(log_width))

@@ -67,7 +67,7 @@ class TestFactorPage:
         text = page.content.decode()
         assert "<option selected>2022</option>" in text and "of=grid_intensity&amp;year=2022&amp;csv=1" in text
         assert "of=grid_intensity&amp;year=2022&amp;page=2" in text
-        assert {row.factor.year for row, _ in page.context["lines"]} == {2022}
+        assert {row.factor.year for row, *_ in page.context["lines"]} == {2022}
 
     def test_says_so_when_nothing_matches(self, member: Client) -> None:
         page = member.get(reverse("factors"), {"q": "<b>no such thing</b>"})

@@ -1,4 +1,4 @@
-"""Examples in the running text of docs/methodology.md, worked by the code: the words that must stand there. Energy, grid, ranges."""
+"""Examples in the text of docs/methodology.md, worked by the code to the words that must stand there: up to ranges."""
 
 import math
 from collections.abc import Callable

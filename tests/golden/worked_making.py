@@ -1,4 +1,4 @@
-"""Examples in the running text of docs/methodology.md, worked by the code: making, water, money, providers' reports."""
+"""Examples in the text of docs/methodology.md, worked by the code: making, water, money, providers' reports."""
 
 import math
 from datetime import UTC, date, datetime, timedelta

@@ -16,6 +16,7 @@ from accounting.factors.places import cloud_regions
 from accounting.models import ApiToken, Matching, Membership, Project, Site, SiteTerms, Team, User
 
 LOCAL = "%Y-%m-%dT%H:%M"
+WHOLE = "organisation"
 STATED = ("pue", "wue_l_per_kwh", "electricity_price_per_kwh", "carbon_price_per_t")
 MARKET = ("supplier_g_per_kwh", "residual_g_per_kwh", "grid_cfe_share")
 
@@ -184,7 +185,7 @@ class ProjectForm(forms.ModelForm):
 
 
 class TokenForm(forms.Form):
-    """A token belongs to one team or one site: `owner` is "team:<id>" or "site:<id>"."""
+    """A token is of one team, one site or the organisation: `owner` is "team:<id>", "site:<id>" or "organisation"."""
 
     name = forms.CharField(max_length=120, help_text="What will use it, for example: agents of the Lyon cluster")
     owner = forms.ChoiceField(
@@ -202,22 +203,34 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, teams: list[Team], sites: list[Site], administrator: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._owners = {f"site:{site.pk}": site for site in sites} | {f"team:{team.pk}": team for team in teams}
+        self._owners: dict[str, Team | Site] = {f"site:{site.pk}": site for site in sites} | {
+            f"team:{team.pk}": team for team in teams
+        }
         groups = (("Sites", "site", sites), ("Teams", "team", teams))
         self.fields["owner"].choices = [
             (title, [(f"{kind}:{owner.pk}", owner.name) for owner in owners])
             for title, kind, owners in groups
             if owners
         ]
-        if not administrator:
+        if administrator:
+            self.fields["owner"].choices += [("Organisation", [(WHOLE, "All teams and sites, reading only")])]
+        else:
             may = [choice for choice in ApiToken.Scope.choices if choice[0] != ApiToken.Scope.ADMIN]
             self.fields["scopes"].choices = may
 
     @property
     def belongs_to(self) -> dict[str, Team | Site]:
-        """As `issue_token` takes it: {"team": …} or {"site": …}."""
+        """As `issue_token` takes it: {"team": …}, {"site": …}, or nothing for the organisation."""
         chosen = self.cleaned_data["owner"]
-        return {chosen.partition(":")[0]: self._owners[chosen]}
+        return {} if chosen == WHOLE else {chosen.partition(":")[0]: self._owners[chosen]}
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        if said.get("owner") == WHOLE and said.get("scopes", [ApiToken.Scope.READ]) != [ApiToken.Scope.READ]:
+            self.add_error(
+                "scopes", "A token of the whole organisation may only read: choose a team or a site for more."
+            )
+        return said
 
 
 class InviteForm(forms.Form):

@@ -96,6 +96,16 @@ def grid_hours(catalog: Catalog) -> list[str]:
     ]
 
 
+def regions_in_states(catalog: Catalog) -> list[str]:
+    found = lookup.intensity(catalog, provider="aws", region="us-east-1").factor
+    border = catalog.get("tolerance", "region_in_state").value
+    return [
+        f"`{found.id}`",
+        f"{border.low:g} to {border.high:g} times, as eleven published regions",
+        f"Virginia: {found.value.mid:g} g/kWh, {found.value.low:.1f} to {found.value.high:.1f}.",
+    ]
+
+
 def clean_hours(_: Catalog) -> list[str]:
     found = carbon_free([CleanHour(30.0, 20.0, 0.4), CleanHour(30.0, 50.0, 0.4), CleanHour(40.0, 0.0, 0.4)])
     assert found is not None
@@ -163,6 +173,7 @@ ENERGY: list[tuple[str, Example]] = [
     ("Energy", ranks),
     ("Whose energy it was", shared_gpu),
     ("The facility", cooled_building),
+    ("Location-based", regions_in_states),
     ("Hour by hour", grid_hours),
     ("Market-based", clean_hours),
     ("Software Carbon Intensity", score),

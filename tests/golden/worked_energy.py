@@ -21,6 +21,7 @@ from accounting.methods.sci import FunctionalUnit, sci_g_per_unit
 from accounting.methods.uncertainty import what_drives
 from accounting.methods.units import G_PER_LB, J_PER_KWH, KG_PER_LB
 from accounting.methods.water import wue_of_litres
+from tests.accounting.methods.test_epochs import joules_of, readings
 
 Example = Callable[[Catalog], list[str]]
 
@@ -45,6 +46,17 @@ def counter_and_hole(_: Catalog) -> list[str]:
     ]
 
 
+def two_posters(_: Catalog) -> list[str]:
+    nothing = float("nan")
+    one = [(at, 7, nothing, 1000 + 300 * at) for at in range(0, 41, 10)]
+    other = [(at, 8, nothing, 50 + 300 * at) for at in range(5, 46, 10)]
+    (first, second), _covered = joules_of(readings(*sorted(one + other)), 0, 40, 60)
+    return [
+        f"{spaced(first)} J by the first until 40 s, {second:.0f} J by the second until 45 s, "
+        f"{spaced(first + second)} J together"
+    ]
+
+
 def ranks(catalog: Catalog) -> list[str]:
     hour_us, same = 3_600_000_000, catalog.get("tolerance", "same_reading").value
     reports = [Report(f"{n}", "4711", "node", 0, hour_us, 7.2e6, rank=n, of_whole_node=True) for n in range(4)]
@@ -53,6 +65,35 @@ def ranks(catalog: Catalog) -> list[str]:
     return [
         f"agree within {100 * (same.high - same.mid):g} %",
         f"Four times 2 kWh, {told:g} kWh as reported, become {counted:g} kWh",
+    ]
+
+
+def load_models(catalog: Catalog) -> list[str]:
+    def model(key: str) -> Range:
+        return catalog.get("power_model", key).value
+
+    def span(value: Range) -> str:
+        return f"{value.low:g} to {value.high:g}"
+
+    idle = {kind: catalog.get("idle_share", kind).value for kind in ("cpu", "gpu", "node")}
+    one, many, any_count = (
+        model(f"node_draw_{of}/nvidia-h100-sxm") for of in ("one_node", "many_nodes", "unknown_count")
+    )
+    curve = ", ".join(f"{model(f'teads_curve/{load}').mid:g}" for load in (0, 10, 50, 100))
+    a, b, c, d = (model(f"boavizta_xeon_platinum/{name}").mid for name in ("a", "b", "c", "minus_d"))
+    memory, server, gpus = model("memory_w_per_gb"), model("server_over_cpu"), model("node_over_gpu")
+    return [
+        f"`TDP x ({idle['cpu'].mid:g} + {1 - idle['cpu'].mid:g} x load)`, idle {span(idle['cpu'])}",
+        f"TDP x {curve} at 0, 10, 50, 100 %",
+        f"`{a:.2f} x ln({b:g} x (load % + {c:.2f})) - {d:.2f}` W",
+        f"curve x {server.mid:g} ({server.low:g} to {server.high:.1f})",
+        f"`TDP x ({idle['gpu'].mid:g} + {1 - idle['gpu'].mid:g} x utilization)`",
+        f"{memory.mid:g} W/GB, {span(memory)} whatever the load",
+        f"x {gpus.mid:g} ({span(gpus)})",
+        f"TDP x {one.mid:g} ({span(one)}) up to 8 devices, x {many.mid:g} ({span(many)}) from 64 on",
+        f"x ({idle['node'].mid:g} + {1 - idle['node'].mid:g} x utilization)",
+        f"{any_count.mid:g} ({any_count.low:g} to {any_count.high:.2f})",
+        f"wider ranges ({span(model('node_draw_one_node'))} for one node)",
     ]
 
 
@@ -118,6 +159,25 @@ def score(_: Catalog) -> list[str]:
     return [f"(30 kWh x 50 g/kWh + 28 g) / 1000 tokens = {g:g} g a token"]
 
 
+def tolerances(catalog: Catalog) -> list[str]:
+    def per_cent(key: str) -> str:
+        value = catalog.get("tolerance", key).value
+        assert math.isclose(value.high - 1, 1 - value.low)
+        return f"{100 * (value.high - 1):.3g} %"
+
+    assert per_cent("cpu/measured") == per_cent("node/measured")
+    memory = catalog.get("tolerance", "memory/modelled").value
+    return [
+        f"a revenue-grade meter {per_cent('meter')}, a GPU's sensor {per_cent('gpu/measured')}, a CPU's RAPL "
+        f"and a node's sensor {per_cent('cpu/measured')}, memory's {per_cent('memory/measured')}",
+        f"(memory {memory.low:g} to {memory.high:g} times)",
+        f"PUE {per_cent('pue/telemetry')}, WUE {per_cent('wue/telemetry')}, "
+        f"intensity {per_cent('grid_intensity/telemetry')}",
+        f"PUE {per_cent('pue/declared')} (never below 1), WUE {per_cent('wue/declared')}, "
+        f"a footprint {per_cent('embodied/declared')}",
+    ]
+
+
 def drivers(catalog: Catalog) -> list[str]:
     def around(mid: float, width: float) -> Range:
         return Range(mid * math.exp(-width), mid, mid * math.exp(width))
@@ -170,13 +230,16 @@ def restated(catalog: Catalog) -> list[str]:
 
 ENERGY: list[tuple[str, Example]] = [
     ("Energy", counter_and_hole),
+    ("Energy", two_posters),
     ("Energy", ranks),
+    ("Without a meter", load_models),
     ("Whose energy it was", shared_gpu),
     ("The facility", cooled_building),
     ("Location-based", regions_in_states),
     ("Hour by hour", grid_hours),
     ("Market-based", clean_hours),
     ("Software Carbon Intensity", score),
+    ("Ranges and what drives them", tolerances),
     ("Ranges and what drives them", drivers),
     ("Where factors come from", factors),
     ("Own factors and restatement", restated),

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
-from accounting.forms import SiteForm, SiteTermsForm
+from accounting.forms import SiteForm
 from accounting.ledger.instants import hour_of
 from accounting.ledger.marking import mark_devices, mark_site
 from accounting.ledger.restate import Cause, hold_book, restate
@@ -40,6 +40,7 @@ from accounting.views.asking import (
     zone,
 )
 from accounting.views.fleet_forms import DeviceForm, HostForm
+from accounting.views.terms_form import SiteTermsForm
 
 METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 
@@ -47,10 +48,12 @@ METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 @login_required
 @require_GET
 def fleet_page(request: HttpRequest) -> HttpResponse:
-    """`?csv` answers the table of devices as a file."""
+    """`?csv` answers the table of devices as a file, `?csv=sites` that of sites."""
     now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
     view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], most=None)
     lines = fleet.device_lines(visibility, period.start, period.end, view=view)
+    if request.GET.get("csv") == "sites":
+        return csv_response(fleet_tables.sites_table(fleet.site_lines(visibility, now=now)))
     if "csv" in request.GET:
         return csv_response(fleet_tables.devices_table(lines))
     context = {
@@ -94,6 +97,8 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
     latest = site.terms.order_by("valid_from").last()
     period, rate = asked_period(request), carbon_rate(site, now=now)
     outcomes = cooling_outcomes(totals(visibility, period.start, period.end, site_id=site.pk), rate)
+    if request.GET.get("csv") == "terms":
+        return csv_response(fleet_tables.terms_table(site.name, site.terms.order_by("-valid_from")))
     if request.GET.get("csv") == "cooling":
         return csv_response(cooling_table(outcomes))
     terms_form = SiteTermsForm(request.POST or None, instance=_next_terms(site, latest), now=now, prefix="terms")

@@ -23,7 +23,7 @@ from accounting.models import Device, Host, LedgerHour, Restatement, SampleConfl
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
-from accounting.reports.job_tables import trend_table
+from accounting.reports.job_tables import jobs_table, trend_table
 from accounting.reports.live import live, visible_devices
 from accounting.reports.making import making_view
 from accounting.reports.periods import Period
@@ -211,6 +211,9 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
     now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
     device = _visible_device(request, device_id)
     table = _device_table(request, device, period)
+    if request.GET.get("csv") == "jobs":
+        lines = jobs.heaviest_jobs(visibility, period.start, period.end, limit=100_000, device_id=device.pk)
+        return csv_response(jobs_table(lines, link=lambda line: reverse("job", args=[line.id])))
     if "csv" in request.GET:
         return csv_response(table)
     view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], only=device_id)

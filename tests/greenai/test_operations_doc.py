@@ -22,11 +22,15 @@ def options_of(file: Path) -> set[str]:
 
 class TestOperationsDoc:
     def test_lists_every_variable_in_its_table(self) -> None:
-        documented = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE))
+        documented = set(
+            re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+        )
         assert read_by_the_code() - documented == set()
 
     def test_lists_no_variable_that_nothing_reads(self) -> None:
-        documented = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE))
+        documented = set(
+            re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+        )
         everywhere = "\n".join(p.read_text() for app in ("greenai", "optimizer") for p in (ROOT / app).rglob("*.py"))
         assert {name for name in documented if name not in everywhere} == set()
 

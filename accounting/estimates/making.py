@@ -3,7 +3,7 @@
 from accounting.estimates.energy import device_w, is_known
 from accounting.estimates.place import Sourced, from_catalogue, given
 from accounting.estimates.run import Run, shown
-from accounting.factors import lookup, power_models
+from accounting.factors import lookup, parts, power_models
 from accounting.factors.accelerators import match_accelerator
 from accounting.factors.catalog import Catalog
 from accounting.methods.embodied import embodied_rate_g_per_h
@@ -46,12 +46,17 @@ def _device_kg(catalog: Catalog, run: Run, warnings: list[str]) -> Sourced:
         warnings.append(f"device: {shown(run.device)} is not known: its making is that of any device")
     kind = "gpu" if match_accelerator(model) else "cpu" if run.device and lookup.cpu_tdp(model) else "other"
     factor = lookup.embodied(catalog, kind=kind, model=model, memory_bytes=None)
+    by_parts = parts.gpu(catalog, model) if kind == "gpu" and factor.status is Status.DEFAULT else None
+    if by_parts is not None:
+        return Sourced(by_parts, "embodied_kg_per_device by the parts of the catalogue")
     return from_catalogue(factor, "embodied_kg_per_device", warnings)
 
 
 def _server_kg(catalog: Catalog, run: Run, warnings: list[str]) -> Sourced:
     if run.embodied_server_kg is not None:
         return given(run.embodied_server_kg, "kg", "embodied_server_kg")
+    if run.device is not None and match_accelerator(run.device):
+        return from_catalogue(parts.server(catalog, parts.GPU_SERVER), "embodied_server_kg", warnings)
     factor = lookup.embodied(catalog, kind="node", model="", memory_bytes=None)
     return from_catalogue(factor, "embodied_server_kg", warnings)
 

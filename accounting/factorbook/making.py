@@ -19,7 +19,7 @@ from accounting.models import Device, Host
 
 CPU_AND_MEMORY = frozenset({Device.Kind.CPU, Device.Kind.MEMORY})
 PIECES = {"hdds": "hdd", "mainboards": "mainboard", "chassis": "chassis", "assemblies": "assembly"}
-ASSUMED = {True: "gpu_server_8x_without_gpus", False: "cpu_server_1u"}  # by whether a node has GPUs
+ASSUMED = {True: parts.GPU_SERVER, False: "cpu_server_1u"}  # by whether a node has GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +97,11 @@ def own_kg(device: Device, book: Catalog) -> Figure:
 
 def gpu_by_parts(device: Device, book: Catalog) -> Figure | None:
     """An accelerator from its silicon, memory and power; None where its die or its power is not known."""
-    die = lookup.accelerator_die(book, device.model)
-    tdp = lookup.accelerator_tdp(book, device.model)
-    memory = lookup.accelerator_memory(book, device.model)
-    if die is None or tdp is None or (memory is None and not device.memory_bytes):
-        return None
-    if device.memory_bytes:
-        gb = Range.exact(device.memory_bytes / BYTES_PER_GB)
-        memory_gb = Figure(gb, "GB", Status.MODELLED, (f"device:{device.pk}:memory_bytes",))
-    else:
-        assert memory is not None
-        memory_gb = memory.figure
-    return components.gpu_kg(
-        die_mm2=die.figure,
-        memory_gb=memory_gb,
-        tdp_w=tdp.figure,
-        per_mm2=_part(book, "gpu_die_per_mm2"),
-        per_gb=_part(book, "gpu_vram_per_gb"),
-        board=_part(book, "gpu_board"),
-        cooling_per_w=_part(book, "gpu_cooling_per_w"),
-        assembly=_part(book, "gpu_assembly"),
-    )
+    if not device.memory_bytes:
+        return parts.gpu(book, device.model)
+    gb = Range.exact(device.memory_bytes / BYTES_PER_GB)
+    stated = Figure(gb, "GB", Status.MODELLED, (f"device:{device.pk}:memory_bytes",))
+    return parts.gpu(book, device.model, memory_gb=stated)
 
 
 def _making(device: Device, mates: Sequence[Device], book: Catalog) -> Making:

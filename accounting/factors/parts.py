@@ -1,10 +1,14 @@
 """What the parts of a machine are made of: kilograms by part and size, whole servers, areas of dice.
 
-`accounting.methods` adds them up; here they are only found.
+`accounting.methods.components` adds them up; here they are found.
 """
 
+from accounting.factors import lookup
 from accounting.factors.catalog import Catalog
-from accounting.methods.records import Factor
+from accounting.methods import components
+from accounting.methods.records import Factor, Figure
+
+GPU_SERVER = "gpu_server_8x_without_gpus"
 
 
 def component(catalog: Catalog, key: str) -> Factor:
@@ -27,3 +31,26 @@ def server(catalog: Catalog, key: str) -> Factor:
         FactorDataError: no such server.
     """
     return catalog.get("embodied_server", key)
+
+
+def gpu(catalog: Catalog, model: str, *, memory_gb: Figure | None = None) -> Figure | None:
+    """Kilograms of an accelerator from its silicon, memory and power; None where its die or its power is not known.
+
+    Args:
+        memory_gb: as the device states it; else the catalogue's for the model.
+    """
+    die, tdp = lookup.accelerator_die(catalog, model), lookup.accelerator_tdp(catalog, model)
+    known = lookup.accelerator_memory(catalog, model)
+    memory_gb = memory_gb or (known.figure if known else None)
+    if die is None or tdp is None or memory_gb is None:
+        return None
+    return components.gpu_kg(
+        die_mm2=die.figure,
+        memory_gb=memory_gb,
+        tdp_w=tdp.figure,
+        per_mm2=component(catalog, "gpu_die_per_mm2").figure,
+        per_gb=component(catalog, "gpu_vram_per_gb").figure,
+        board=component(catalog, "gpu_board").figure,
+        cooling_per_w=component(catalog, "gpu_cooling_per_w").figure,
+        assembly=component(catalog, "gpu_assembly").figure,
+    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from accounting.estimates.answer import answer
 from accounting.estimates.run import QUANTITIES
+from accounting.factors import parts
 from accounting.factors.catalog import Catalog, Row, load_packaged
 from accounting.methods.records import Factor, Range, Status
 from tests.golden.test_estimates import SEED
@@ -267,9 +268,15 @@ class TestEmbodied:
         assert "embodied:gpu/h100:nvidia-hgx-h100" in got["embodied_kg"]["factors"]
 
     def test_from_the_catalogue_by_device(self) -> None:
-        # (164 kg + 1000 kg / 8) x 80 h / 35040 h = 0.659817 kg
+        # (164 kg + 5700 kg of a GPU server without its GPUs / 8) x 80 h / 35040 h = 2.001142 kg
         got = ask(device="H100 SXM", count=8, hours=10)["embodied_kg"]
-        assert got["mid"] == pytest.approx(0.659817, abs=1e-6) and got["status"] == "DEFAULT"
+        assert got["mid"] == pytest.approx(2.001142, abs=1e-6) and got["status"] == "DEFAULT"
+
+    def test_of_an_accelerator_without_a_published_footprint_goes_by_its_parts_as_in_the_ledger(self) -> None:
+        got = ask(device="MI300X", count=8, hours=10)["embodied_kg"]
+        by_parts = parts.gpu(CATALOG, "MI300X")
+        assert by_parts is not None and set(by_parts.factor_ids) < set(got["factors"])
+        assert got["mid"] == pytest.approx((by_parts.range.mid + 5700 / 8) * 80 / 35040)
 
     def test_without_hours_stands_for_the_time_that_draws_the_energy(self) -> None:
         # 70.28 kWh is what 80 h of an H100's share of a node draw

@@ -19,7 +19,7 @@ def insert(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
     cells = zip(*(_column(rows, field) for field in fields), strict=True)
     table, columns = model._meta.db_table, ", ".join(f'"{field.column}"' for field in fields)
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:  # Django does not wrap what COPY raises
         if connection.vendor == "postgresql":
             with cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copy:
                 for row in cells:

@@ -22,7 +22,7 @@ def rebuild_dirty_hours() -> None:
     """
     upgrade.restate_upgrade(now=timezone.now())
     until = time.monotonic() + _REBUILD_FOR_S
-    while time.monotonic() < until and rebuild.rebuild_dirty(now=timezone.now(), limit=rebuild.CHUNK):
+    while time.monotonic() < until and rebuild.rebuild_dirty(now=timezone.now(), limit=rebuild.ROUND):
         pass
     restate.settle(now=timezone.now())
 

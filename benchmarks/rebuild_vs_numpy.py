@@ -70,7 +70,8 @@ def measure() -> None:
     print(f"{count:,} samples, {DEVICES} devices x {HOURS} h every {EVERY_S} s; {ROUNDS} rounds in turn")
     counts = dict.fromkeys(ways, count) | dict.fromkeys(("footprint", "numpy (1)"), FOOTPRINT_HOURS * 3600)
     for name in ways:
-        print(f"{name:<9} {counts[name] / statistics.median(seconds[name]):>14,.0f} samples/s  (median, for scale)")
+        slowest, median, fastest = (counts[name] / pick(seconds[name]) for pick in (max, statistics.median, min))
+        print(f"{name:<9} {median:>14,.0f} samples/s  [{slowest:,.0f}, {fastest:,.0f}]  (median, for scale)")
     for name, plain in (("rebuild", "numpy"), ("kernel", "numpy"), ("footprint", "numpy (1)")):
         ratios = sorted(n / s for n, s in zip(seconds[plain], seconds[name], strict=True))
         print(f"{name} / {plain}  {statistics.median(ratios):.4f}  [{ratios[0]:.4f}, {ratios[-1]:.4f}]")

@@ -1,7 +1,9 @@
 """Hours x team, days x team and days x device: always recomputed from the rows below, never added to."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
@@ -64,26 +66,38 @@ def _device_days(day: date, device_ids: Collection[int]) -> None:
 def _replace(
     model: type[models.Model],
     stale: Q,
-    rows: Iterable[Sequence[Any]],
+    rows: models.QuerySet[Any, tuple[Any, ...]],
     names: Sequence[str],
     period: Callable[[datetime], Any] = lambda hour: hour,
 ) -> None:
     """Replace the `stale` rows by sums of `rows`, whose cells are an hour, the other `names`, `_BESIDE`, `COLUMNS`."""
     width = len(names)
     parts = [
-        Part((period(row[0]), *row[1:width]), row[width + 2 :], Status(row[width]), row[width + 1]) for row in rows
+        Part((period(row[0]), *row[1:width]), row[width + 2 :], Status(row[width]), row[width + 1])
+        for row in _read(rows, ids_at=width + 1)
     ]
     sums = [
-        model(
-            **dict(zip(names, total.key, strict=True)),
-            **dict(zip(COLUMNS, total.columns, strict=True)),
-            status=total.status,
-            factor_ids=list(total.factor_ids),
-        )
+        dict(zip((*names, *COLUMNS), (*total.key, *total.columns), strict=True))
+        | {"status": total.status.value, "factor_ids": list(total.factor_ids)}
         for total in add_up(parts)
     ]
     model._default_manager.filter(stale).delete()
-    insert(sums)
+    insert(model, sums)
+
+
+def _read(rows: models.QuerySet[Any, tuple[Any, ...]], *, ids_at: int) -> Iterator[tuple[Any, ...]]:
+    """The rows without the ORM's converters: of thousands of rows a few hours and lists of factors are different."""
+    sql, parameters = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        for row in cursor.fetchall():
+            hour = row[0] if row[0].tzinfo else row[0].replace(tzinfo=UTC)  # SQLite holds UTC, and does not say so
+            yield (hour, *row[1:ids_at], _ids(row[ids_at]), *row[ids_at + 1 :])
+
+
+@lru_cache(maxsize=4096)
+def _ids(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored))
 
 
 def _day(hour: datetime) -> date:

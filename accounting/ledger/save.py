@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -14,6 +15,8 @@ from accounting.methods.records import Range, Status
 from accounting.methods.units import J_PER_KWH
 from accounting.models import EnergyHour, LedgerHour
 from accounting.models.ledger import QUANTITIES
+
+_ENDS = {name: (f"{name}_low", f"{name}_high") for name in QUANTITIES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,7 @@ class Owner:
 def replace_energy(device_hours: Collection[tuple[int, datetime]], rows: Iterable[EnergyRow]) -> None:
     """Replace the energy rows of these device-hours. Sealed rows stay as they are."""
     EnergyHour.objects.filter(within(device_hours), sealed=False).delete()
-    fresh = [
-        EnergyHour(
-            device_id=row.device_id,
-            hour=row.hour,
-            job_id=row.job_id,
-            device_energy_j=row.device_energy_j.mid,
-            device_energy_low_j=row.device_energy_j.low,
-            device_energy_high_j=row.device_energy_j.high,
-            covered_s=row.covered_s,
-            missing_s=row.missing_s,
-            held_s=row.held_s,
-            idle_j=row.idle_j,
-            shared_by=row.shared_by,
-            status=row.status,
-            source=row.source,
-        )
-        for row in rows
-        if not row.sealed
-    ]
-    insert(fresh)
+    insert(EnergyHour, [_energy_hour(row) for row in rows if not row.sealed])
 
 
 def replace_ledger(
@@ -58,7 +42,7 @@ def replace_ledger(
 ) -> None:
     """Replace the ledger rows of these device-hours."""
     LedgerHour.objects.filter(within(device_hours)).delete()
-    insert([_ledger_hour(*row, now=now) for row in rows])
+    insert(LedgerHour, [_ledger_hour(*row, now=now) for row in rows])
 
 
 def sealed_rows(device_hours: Collection[tuple[int, datetime]]) -> list[EnergyRow]:
@@ -76,9 +60,12 @@ def within(device_hours: Collection[tuple[int, datetime]]) -> Q:
     hours: dict[int, list[datetime]] = defaultdict(list)
     for device_id, hour in sorted(device_hours):
         hours[device_id].append(hour)
-    condition = Q(pk__in=())
+    alike: dict[tuple[datetime, ...], list[int]] = defaultdict(list)
     for device_id, of_device in hours.items():
-        condition |= Q(device_id=device_id, hour__in=of_device)
+        alike[tuple(of_device)].append(device_id)
+    condition = Q(pk__in=())
+    for of_devices, device_ids in alike.items():
+        condition |= Q(device_id__in=device_ids, hour__in=of_devices)
     return condition
 
 
@@ -104,29 +91,44 @@ def _sealed_row(row: EnergyHour, measured_kwh: float | None) -> EnergyRow:
     )
 
 
-def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: datetime) -> LedgerHour:
-    entry = LedgerHour(
-        device_id=row.device_id,
-        hour=row.hour,
-        job_id=row.job_id,
-        team_id=owner.team_id,
-        project_id=owner.project_id,
-        site_id=owner.site_id,
-        covered_s=row.covered_s,
-        missing_s=row.missing_s,
-        energy_status=row.status,
-        status=footprint.status,
-        factor_ids=footprint.factor_ids,
-        intensity_step=footprint.intensity_step,
-        method=METHOD,
-        rebuilt_at=now,
+def _energy_hour(row: EnergyRow) -> dict[str, Any]:
+    energy_j = row.device_energy_j
+    return {
+        "device_id": row.device_id,
+        "hour": row.hour,
+        "job_id": row.job_id,
+        "device_energy_j": energy_j.mid,
+        "device_energy_low_j": energy_j.low,
+        "device_energy_high_j": energy_j.high,
+        "covered_s": row.covered_s,
+        "missing_s": row.missing_s,
+        "held_s": row.held_s,
+        "idle_j": row.idle_j,
+        "shared_by": row.shared_by,
+        "status": row.status.value,
+        "source": row.source,
+    }
+
+
+def _ledger_hour(row: EnergyRow, footprint: Footprint, owner: Owner, *, now: datetime) -> dict[str, Any]:
+    entry = {
+        "device_id": row.device_id,
+        "hour": row.hour,
+        "job_id": row.job_id,
+        "team_id": owner.team_id,
+        "project_id": owner.project_id,
+        "site_id": owner.site_id,
+        "covered_s": row.covered_s,
+        "missing_s": row.missing_s,
+        "energy_status": row.status.value,
+        "status": footprint.status.value,
+        "factor_ids": footprint.factor_ids,
+        "intensity_step": footprint.intensity_step,
+        "method": METHOD,
+        "rebuilt_at": now,
         **footprint.parts,
-    )
-    for name in QUANTITIES:
-        if name not in footprint.figures:
-            continue  # not known: nought beside the part that says so
-        figure = footprint.figures[name].range
-        setattr(entry, f"{name}_low", figure.low)
-        setattr(entry, name, figure.mid)
-        setattr(entry, f"{name}_high", figure.high)
+    }
+    for name, figure in footprint.figures.items():  # what is not known: nought beside the part that says so
+        low, high = _ENDS[name]
+        entry[low], entry[name], entry[high] = figure.range.low, figure.range.mid, figure.range.high
     return entry

@@ -1,9 +1,13 @@
-"""What the science speaks in: a range, how well it is known, and the facts behind it."""
+"""What the science speaks in: a range, how well it is known, and the facts behind it.
+
+The ledger multiplies figures half a dozen times for each of its rows, so the bodies here are short of indirection.
+"""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 _MOST_LOG = 700.0  # the exponential of more is no float
 
@@ -37,7 +41,7 @@ class Range:
     high: float
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.low, self.mid, self.high))) or not self.low <= self.mid <= self.high:
+        if not -math.inf < self.low <= self.mid <= self.high < math.inf:  # nor is a NaN
             raise ValueError(f"not a range: low {self.low}, mid {self.mid}, high {self.high}")
 
     @classmethod
@@ -124,7 +128,7 @@ class Figure:
         Raises:
             ValueError: one of the two reaches below zero.
         """
-        status, ids = Status.worst((self.status, by.status)), _ids(self, by)
+        status, ids = max(self.status, by.status, key=_RANKS.__getitem__), _ids(self, by)
         ends = self.range.times(by.range)
         if not self.widths or not by.widths:  # one of the two is exact (or nought): nothing to combine
             return Figure(ends, unit, status, ids, self.widths or by.widths)
@@ -178,23 +182,29 @@ def _width(source: str, low: float, mid: float, high: float) -> Width:
 
 
 def _ids(*figures: Figure) -> tuple[str, ...]:
-    return tuple(sorted({factor_id for figure in figures for factor_id in figure.factor_ids}))
+    return _union(tuple(figure.factor_ids for figure in figures))
+
+
+@lru_cache(maxsize=4096)
+def _union(several: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Few combinations among many rows: the rows of an hour and a site are moved by the same factors."""
+    return tuple(sorted({factor_id for ids in several for factor_id in ids}))
 
 
 def _joined(widths: Iterable[Width]) -> tuple[Width, ...]:
     """One width a source, in the order of the names, so that the order of the factors cannot show."""
-    at_low: dict[str, float] = {}
-    at_high: dict[str, float] = {}
+    by_source: dict[str, Width] = {}
     for w in widths:
-        at_low[w.source] = at_low.get(w.source, 0.0) + w.at_low
-        at_high[w.source] = at_high.get(w.source, 0.0) + w.at_high
-    return tuple(Width(source, at_low[source], at_high[source]) for source in sorted(at_low))
+        same = by_source.get(w.source)
+        by_source[w.source] = w if same is None else Width(w.source, same.at_low + w.at_low, same.at_high + w.at_high)
+    return tuple([by_source[source] for source in sorted(by_source)])
 
 
 def _spread(ends: Range, widths: Iterable[Width]) -> Range:
     """In quadrature around the mid of `ends`, which are what it comes to if everything errs the same way."""
-    wide = tuple(widths)
-    down, up = math.hypot(*(w.down for w in wide)), math.hypot(*(w.up for w in wide))
+    wide = [(w.at_low, w.at_high) for w in widths]
+    down = math.hypot(*[max(0.0, -at_low, -at_high) for at_low, at_high in wide])
+    up = math.hypot(*[max(0.0, at_low, at_high) for at_low, at_high in wide])
     low, high = ends.mid * math.exp(-down), ends.mid * math.exp(min(up, _MOST_LOG))
     return Range(max(ends.low, min(low, ends.mid)), ends.mid, min(ends.high, max(high, ends.mid)))
 

@@ -101,7 +101,7 @@ class DirtyHour(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("device", "hour"), name="dirty_once_per_device_hour"),)
-        indexes = (models.Index(fields=("marked_at",)),)
+        indexes = (models.Index(fields=("marked_at", "hour", "device"), name="dirty_in_order"),)  # of rebuilding
 
 
 class EnergyHour(models.Model):

@@ -17,6 +17,7 @@ from accounting.reports.provenance import QUANTITY_WORDS
 from accounting.reports.quantities import topic_of
 
 SHOWN = 6
+MOST_ROWS = 750_000  # of the ledger, that a page asks about at once: about a second
 _COLUMNS = ("it_energy_kwh", "facility_energy_kwh", "co2e_location_g", "embodied_g")
 _ENDS = ("_low", "", "_high")
 _GRID = ("grid_intensity", "continent_grid_intensity", "cloud_grid_intensity")

@@ -1,5 +1,7 @@
 """Trends as chart figures and as CSV, for the landing page and the pages of teams."""
 
+from datetime import date, datetime
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -9,9 +11,11 @@ from django.views.decorators.http import require_GET
 from accounting.access import Visibility, visible_to
 from accounting.models import Job, LedgerHour
 from accounting.reports import figures, holes
-from accounting.reports.drivers import drivers
+from accounting.reports.drivers import MOST_ROWS, drivers
 from accounting.reports.job_tables import split_table
+from accounting.reports.periods import Period
 from accounting.reports.queries import seen, split, trend
+from accounting.reports.reach import reach
 from accounting.views.asking import asked_metric, asked_period, asked_split, csv_response, zone
 
 
@@ -37,18 +41,22 @@ def split_csv(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def holes_estimate(request: HttpRequest) -> HttpResponse:
-    """A fragment: what may lie in the period's holes. Apart, for it reads hours and not roll-ups."""
+    """A fragment: what may lie in the period's holes. Apart, for it reads hours, of a long period only the last."""
     visibility, period = visible_to(request.user), asked_period(request)
     team_id = asked_team(request, visibility)
-    estimate = holes.gap_estimate(visibility, period.start, period.end, team_id=team_id)
-    return render(request, "partials/holes.html", {"holes": estimate})
+    since = reach(visibility, period.start, period.end, most=holes.MOST_ROWS, team_id=team_id)
+    estimate = holes.gap_estimate(visibility, since, period.end, team_id=team_id)
+    return render(request, "partials/holes.html", {"holes": estimate, "since": _later(since, period)})
 
 
 @login_required
 @require_GET
 def drivers_fragment(request: HttpRequest) -> HttpResponse:
-    """A fragment: which input drives the range of the CO2e. `?job=`, or `?period= &team= &device=`. Reads hours."""
-    visibility = visible_to(request.user)
+    """A fragment: which input drives the range of the CO2e. `?job=`, or `?period= &team= &device=`.
+
+    Reads hours; of a long period only the last, and says so.
+    """
+    visibility, since = visible_to(request.user), None
     rows = LedgerHour.objects.filter(seen(visibility))
     if job_id := _number(request, "job"):
         job = get_object_or_404(Job, pk=job_id)
@@ -57,10 +65,16 @@ def drivers_fragment(request: HttpRequest) -> HttpResponse:
         rows = LedgerHour.objects.filter(job=job)
     else:
         period = asked_period(request)
-        rows = rows.filter(hour__gte=period.start, hour__lt=period.end)
-        wanted = {"team": asked_team(request, visibility), "device": _number(request, "device")}
-        rows = rows.filter(**{name: pk for name, pk in wanted.items() if pk is not None})
-    return render(request, "accounting/drivers.html", {"drivers": drivers(rows)})
+        wanted = {"team_id": asked_team(request, visibility), "device_id": _number(request, "device")}
+        start = reach(visibility, period.start, period.end, most=MOST_ROWS, **wanted)
+        rows = rows.filter(hour__gte=start, hour__lt=period.end)
+        rows, since = rows.filter(**{name: pk for name, pk in wanted.items() if pk is not None}), _later(start, period)
+    return render(request, "accounting/drivers.html", {"drivers": drivers(rows), "since": since})
+
+
+def _later(since: datetime, period: Period) -> date | None:
+    """The UTC day from which a period was read; None where all of it was."""
+    return since.date() if since > period.start else None
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,9 +17,8 @@ from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
 from accounting.forms import SiteForm, SiteTermsForm
 from accounting.ledger.instants import hour_of
-from accounting.ledger.marking import mark_devices, mark_site
 from accounting.ledger.restate import Cause, hold_book, restate
-from accounting.models import Device, Host, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
+from accounting.models import Device, DirtyHour, Host, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
@@ -142,10 +141,14 @@ def _blank(site: Site, latest: SiteTerms | None, now: datetime) -> SiteTermsForm
 
 def _save_site(request: HttpRequest, form: SiteForm) -> HttpResponse:
     with transaction.atomic():
+        hold_book()
         site = form.save()
         first = site.tariffs.order_by("valid_from").first()
         if "time_zone" in form.changed_data and first:  # its tariffs are read by another clock from now on
-            mark_site(site, since=first.valid_from, now=timezone.now())
+            rows = _rows_of(site).filter(hour__gte=hour_of(first.valid_from))
+            cause = Cause(Restatement.Cause.PRICES, site=site)
+            reason = f"the tariffs of {site} are read by the clock of {site.time_zone}"
+            restate(rows, reason=reason, actor=request.user, cause=cause, now=timezone.now())
         audit(actor=request.user, action="site.changed", subject=site, changed=form.changed_data)
     messages.success(request, "Saved.")
     return redirect("site", site.pk)
@@ -161,14 +164,18 @@ def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpRe
     with transaction.atomic():
         hold_book()
         SiteTerms.objects.update_or_create(site=site, valid_from=since, defaults=said)
-        of_site = Q(site=site) | Q(device__host__site=site)
         reason = f"new terms of {site} hold since {since:%Y-%m-%d %H:%M} UTC"
         cause = Cause(Restatement.Cause.SITE_TERMS, site=site)
-        rows = LedgerHour.objects.filter(of_site, hour__gte=hour_of(since))
+        rows = _rows_of(site).filter(hour__gte=hour_of(since))
         restate(rows, reason=reason, actor=request.user, cause=cause, now=now)
         audit(actor=request.user, action="site.terms", subject=site, since=since.isoformat(), **said)
     messages.success(request, f"Saved. Hours of {site} since {timezone.localtime(since):%-d %b %Y %H:%M} are restated.")
     return redirect("site", site.pk)
+
+
+def _rows_of(site: Site) -> QuerySet[LedgerHour]:
+    """What stands there now, and what is booked there."""
+    return LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site))
 
 
 @administrators_only
@@ -178,10 +185,7 @@ def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
     host = get_object_or_404(Host.objects.select_related("team", "site"), pk=host_id)
     form = HostForm(request.POST or None, instance=host)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            form.save()
-            mark_devices(list(host.devices.values_list("pk", flat=True)), now=timezone.now())
-            audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
+        _place(request, form)
         messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
         return redirect("fleet")
     crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
@@ -198,6 +202,21 @@ def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
         "cancel_url": reverse("fleet"),
     }
     return render(request, "accounting/form_page.html", context)
+
+
+def _place(request: HttpRequest, form: HostForm) -> None:
+    """Restates the hours of its devices, and marks those that hang on its draw where it stood as where it stands."""
+    rows, now = LedgerHour.objects.filter(device__host=form.instance), timezone.now()
+    with transaction.atomic():
+        hold_book()
+        DirtyHour.objects.mark(rows.order_by().values_list("device_id", "hour").distinct(), now=now)
+        host, changed = form.save(), form.changed_data
+        if changed:
+            moved = f"{host.name} was placed at {host.site or 'no site'}" if "site" in changed else ""
+            reason = moved or f"what {host.name} is made of was corrected"
+            cause = Cause(Restatement.Cause.PLACEMENT, site=host.site)
+            restate(rows, reason=reason, actor=request.user, cause=cause, now=now)
+        audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
 
 
 @login_required

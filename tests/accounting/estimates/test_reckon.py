@@ -145,6 +145,18 @@ class TestContradictions:
         got = ask(power_w=1, hours=100, lifetime_hours=50)
         assert any(w.startswith("lifetime_hours:") for w in got["warnings"])
 
+    def test_a_zone_beside_a_cloud_region_elsewhere(self) -> None:
+        # FR's grid with Virginia's cooling: what counts for which is said
+        elsewhere = ask(it_energy_kwh=1, zone="FR", cloud_provider="aws", cloud_region="us-east-1")
+        assert any(w.startswith("zone: FR is not where aws:us-east-1 lies") for w in elsewhere["warnings"])
+        nearby = ask(it_energy_kwh=1, zone="US-CA", cloud_provider="aws", cloud_region="us-east-1")
+        assert not any(w.startswith("zone:") for w in nearby["warnings"])
+
+    @pytest.mark.parametrize(("facility_kwh", "warned"), [(10.0, False), (10.5, True), (1000.0, True)])
+    def test_a_building_that_draws_many_times_what_its_machines_do(self, facility_kwh: float, warned: bool) -> None:
+        got = ask(it_energy_kwh=1, facility_energy_kwh=facility_kwh, pue=10)
+        assert any("no building has such a pue" in words for words in got["warnings"]) is warned
+
     def test_a_zone_beside_another_country(self) -> None:
         got = ask(it_energy_kwh=1, zone="FR", country="DE")
         assert any(w.startswith("country:") for w in got["warnings"])

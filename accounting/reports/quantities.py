@@ -14,6 +14,10 @@ from accounting.reports.provenance import describe
 from accounting.reports.records import Totals, plus
 
 _ROUNDING = 1e-9  # of one sum against another
+NAMES = (  # of every quantity, in the order of an answer
+    "it_energy_kwh", "facility_energy_kwh", "co2e_location_kg", "co2e_market_kg", "embodied_kg", "water_onsite_l",
+    "water_offsite_l", "water_l", "cost", "co2e_total_kg", "sci_g_per_unit",
+)  # fmt: skip
 _ENERGY = ("energy",)
 _FACILITY = (*_ENERGY, "pue")
 _LOCATION = (*_FACILITY, "intensity")
@@ -122,9 +126,17 @@ class _Evidence:
 
     def quantity(self, name: str, reach: Range, unit: str, topics: Collection[str]) -> Quantity:
         moving = tuple(i for i, of in self._topics.items() if not set(of).isdisjoint(topics))
-        statuses = [status for i in moving if (status := self._statuses[i])]
+        statuses = [status for i in moving if _is_input(i, topics) and (status := self._statuses[i])]
         worst = Status.worst([*statuses, self._energy] if "energy" in topics else statuses)
         return Quantity(reach.low, reach.mid, reach.high, unit, worst, _METHODS[name], moving)
+
+
+def _is_input(factor_id: str, topics: Collection[str]) -> bool:
+    """Whether how well it is known counts: not for how far a reading may be off, nor for what tells idle draw apart."""
+    if factor_id.startswith("tolerance:") or (factor_id.startswith("own:") and ":tolerance:" in factor_id):
+        return False
+    of_split = {"idle_share", "tdp", "accelerator_tdp"}
+    return _word_of(factor_id) not in of_split or not set(topics).isdisjoint(topics_of(factor_id)[1:])
 
 
 def _unit(name: str, currency: str) -> str:

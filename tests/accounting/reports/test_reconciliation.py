@@ -155,18 +155,8 @@ class TestVerdict:
 
     def test_names_an_own_intensity_too_and_by_the_market_the_residual_mix_alone(self) -> None:
         rows.ledger_hour(rows.a_device(site=in_virginia()), MARCH, kwh=100.0)
-        stated = Stated(
-            "cloud_grid_intensity",
-            "aws:us-east-1",
-            30.0,
-            20.0,
-            40.0,
-            "g/kWh",
-            "MODELLED",
-            "our meter",
-            "audit",
-            year=2021,
-        )
+        said = ("grid_intensity", "US-VA", 30.0, 20.0, 40.0, "g/kWh", "MODELLED", "our meter", "audit")
+        stated = Stated(*said, year=2021)
         own_changes.save([stated], reason="audit", actor="ada", now=MARCH)
         mean, mix = catalog().get("grid_intensity", "FR"), catalog().get("residual_mix", "FR")
         ids = [mean.id, mix.id, OwnFactor.objects.get().factor_id, "tolerance:zone_in_country"]

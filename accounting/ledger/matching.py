@@ -89,8 +89,9 @@ def release(contract: EnergyContract, *, reason: str, actor: object, now: dateti
     """Before a contract is removed: restate the hours that it covers, and whatever takes over from it."""
     restatement = change({contract.vintage}, [contract], reason=reason, actor=actor, now=now)
     spans = contract.uses.order_by().values_list("site").annotate(Min("start"), Max("end"))
-    for site_id, start, end in spans:
-        contract_changes.keep([restatement], _device_hours(site_id, start, end))
+    covered = {hour for span in spans for hour in _device_hours(*span)}
+    DirtyHour.objects.mark(covered, now=now)
+    contract_changes.keep([restatement], covered)
 
 
 def settle(*, now: datetime) -> int:
@@ -116,8 +117,8 @@ def _settle_some(*, now: datetime) -> int:
     stale = _replace(_hourly_of(chosen), _hourly(chosen, contracts, terms))
     if not any(day.year == year for day in noted if day > chosen[-1]):
         stale |= _replace(_annual_of(year), _annual(year, contracts, terms, now=now))
+    DirtyHour.objects.mark(stale, now=now)  # all of them first, in the order in which posters mark
     contract_changes.keep(contract_changes.waiting(year), stale)
-    DirtyHour.objects.mark(stale, now=now)
     StaleMatch.objects.filter(pk__in=[noted[day] for day in chosen]).delete()
     for restatement in contract_changes.waiting(year):
         if not StaleMatch.objects.filter(day__range=_days_of(restatement)).exists():

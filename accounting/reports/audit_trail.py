@@ -14,6 +14,7 @@ from accounting.reports.provenance import describe
 from accounting.reports.restatements import restatements_of
 
 SCHEMA = 1
+_SETTINGS = ("max_gap_s", "facility_max_age_s", "currency", "emission_basis", "market_matching")  # figures follow them
 _READING = ("measured_at_us", "source", "power_w", "energy_j", "utilization", "job_id", "measured", "epoch", "revision")
 _EPOCH, _HOUR = datetime(1970, 1, 1, tzinfo=UTC), timedelta(hours=1)
 
@@ -28,7 +29,7 @@ def audit_trail(rows: Sequence[LedgerHour], *, subject: dict[str, Any], totals: 
     return {
         "schema": SCHEMA,
         "subject": subject,
-        "settings": {name: settings.GREENAI[name] for name in ("max_gap_s", "facility_max_age_s", "currency")},
+        "settings": {name: settings.GREENAI[name] for name in _SETTINGS},
         "methods": sorted({row.method for row in rows}),
         "totals": totals,
         "factors": [_factor(line) for line in describe(factor_ids)],

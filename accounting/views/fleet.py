@@ -18,7 +18,7 @@ from accounting.factorbook.terms import zone_of
 from accounting.forms import SiteForm, SiteTermsForm
 from accounting.ledger.instants import hour_of
 from accounting.ledger.restate import Cause, hold_book, restate
-from accounting.models import Device, DirtyHour, Host, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
+from accounting.models import Device, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
@@ -38,7 +38,7 @@ from accounting.views.asking import (
     period_context,
     zone,
 )
-from accounting.views.fleet_forms import DeviceForm, HostForm
+from accounting.views.fleet_forms import DeviceForm
 
 METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 
@@ -176,47 +176,6 @@ def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpRe
 def _rows_of(site: Site) -> QuerySet[LedgerHour]:
     """What stands there now, and what is booked there."""
     return LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site))
-
-
-@administrators_only
-@require_http_methods(["GET", "POST"])
-def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
-    """Place a host at a site."""
-    host = get_object_or_404(Host.objects.select_related("team", "site"), pk=host_id)
-    form = HostForm(request.POST or None, instance=host)
-    if request.method == "POST" and form.is_valid():
-        _place(request, form)
-        messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
-        return redirect("fleet")
-    crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
-    words = (
-        "Its energy is given the grid, PUE, water and price of that site, for all its hours; making the server itself "
-        "is carried by its devices."
-    )
-    context = {
-        "title": f"Place {host.name}",
-        "form": form,
-        "crumbs": crumbs,
-        "wide": True,
-        "lead": words,
-        "cancel_url": reverse("fleet"),
-    }
-    return render(request, "accounting/form_page.html", context)
-
-
-def _place(request: HttpRequest, form: HostForm) -> None:
-    """Restates the hours of its devices, and marks those that hang on its draw where it stood as where it stands."""
-    rows, now = LedgerHour.objects.filter(device__host=form.instance), timezone.now()
-    with transaction.atomic():
-        hold_book()
-        DirtyHour.objects.mark(rows.order_by().values_list("device_id", "hour").distinct(), now=now)
-        host, changed = form.save(), form.changed_data
-        if changed:
-            moved = f"{host.name} was placed at {host.site or 'no site'}" if "site" in changed else ""
-            reason = moved or f"what {host.name} is made of was corrected"
-            cause = Cause(Restatement.Cause.PLACEMENT, site=host.site)
-            restate(rows, reason=reason, actor=request.user, cause=cause, now=now)
-        audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
 
 
 @login_required

@@ -114,6 +114,7 @@ class TestAudit:
 
     def test_names_the_methods_and_the_settings(self, trail: dict) -> None:
         assert trail["methods"] == sorted({row["method"] for row in trail["rows"]}) and trail["settings"]["max_gap_s"]
+        assert {"emission_basis", "market_matching", "currency"} <= set(trail["settings"])
 
 
 class TestRefusals:

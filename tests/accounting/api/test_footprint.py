@@ -204,6 +204,7 @@ class TestParts:
             ({"functional_unit": "token", "units": "1e-320"}, 422, "bad_parameters"),
             ({"functional_unit": "token", "units": "nan"}, 422, "bad_parameters"),
             ({"basis": "moral"}, 422, "bad_parameters"),
+            ({"job": "\x00"}, 422, "bad_parameters"), ({"device_model": "a\x00"}, 422, "bad_parameters"),
             ({"to": "2027-11-20T10:00:00Z", "granularity": "hour"}, 422, "bad_period"),
         ],
     )  # fmt: skip

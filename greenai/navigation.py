@@ -53,12 +53,17 @@ def navigation(request: HttpRequest) -> dict[str, object]:
             "Account",
             [
                 ("Factors", "factors"),
-                ("Prices", "prices"),
                 ("Grid", "grid"),
+                ("Prices", "prices"),
                 ("Contracts", "contracts"),
                 ("Restatements", "restatements"),
-                ("Estimate", "estimate-new"),
                 *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
+                ("Estimate", "estimate-new"),
+            ],
+        ),
+        (
+            "Administer",
+            [
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

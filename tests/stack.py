@@ -99,7 +99,7 @@ def _wait_until_it_answers(stack: Stack) -> None:
         try:
             with urllib.request.urlopen(f"{stack.url}/login/", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError) as error:
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:  # a busy machine answers late
             if stack.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the product does not answer at {stack.url}: {error}") from error
             time.sleep(0.2)

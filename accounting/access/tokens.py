@@ -42,16 +42,18 @@ def issue_token(
     created_by: User | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """Make a token and the secret that is shown this once.
+    """Make a token and the secret that is shown this once. Neither team nor site: it reads the whole organisation.
 
     Raises:
-        ValueError: no scope, an unknown one, or not exactly one of team and site.
+        ValueError: no scope or an unknown one; a team and a site; more than reading for the whole organisation.
     """
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(ApiToken.Scope.values):
         raise ValueError(f"scopes {wanted}: choose at least one of {', '.join(ApiToken.Scope.values)}")
-    if (team is None) == (site is None):
-        raise ValueError(f"token {name!r} needs a team or a site, and not both")
+    if team is not None and site is not None:
+        raise ValueError(f"token {name!r} is of a team or of a site, not of both")
+    if team is None and site is None and wanted != [ApiToken.Scope.READ]:
+        raise ValueError(f"token {name!r} of the whole organisation may only read: give it a team or a site for more")
     public_id = "".join(secrets.choice(PUBLIC_ALPHABET) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
@@ -64,7 +66,13 @@ def issue_token(
         created_by=created_by,
         expires_at=expires_at,
     )
-    audit(actor=created_by or "system", action="token.issued", subject=token, scopes=wanted, owner=str(team or site))
+    audit(
+        actor=created_by or "system",
+        action="token.issued",
+        subject=token,
+        scopes=wanted,
+        owner=str(team or site or "organisation"),
+    )
     return token, f"gai_{public_id}_{secret}"
 
 

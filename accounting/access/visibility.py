@@ -19,7 +19,10 @@ class Visibility:
 
     @classmethod
     def of_token(cls, token: ApiToken) -> Self:
-        """A team's token sees its team. A site's token speaks for machines many teams share, so it reads nothing."""
+        """A team's token sees its team, the organisation's everything. A site's token speaks for machines that many
+        teams share, so it reads nothing."""
+        if token.team_id is None and token.site_id is None:
+            return cls(team_ids=None, unattributed=True)
         return cls(frozenset([token.team_id]) if token.team_id is not None else frozenset(), unattributed=False)
 
     def shows(self, team_id: int | None) -> bool:

@@ -18,8 +18,14 @@ class TeamToken(HttpBearer):
         self._scope = scope
 
     def __call__(self, request: HttpRequest) -> ApiToken:
-        token = authenticate(request.headers.get("Authorization"), scope=self._scope, now=datetime.now(UTC))
+        token = self._token(request)
         if token.team_id is None:
+            raise Problem(403, "not_permitted", "this needs a team's token: experiments and advice are a team's")
+        return token
+
+    def _token(self, request: HttpRequest) -> ApiToken:
+        token = authenticate(request.headers.get("Authorization"), scope=self._scope, now=datetime.now(UTC))
+        if token.site_id is not None:
             raise Problem(403, "not_permitted", "a site's token may only post telemetry: use a team's token")
         return token
 
@@ -28,13 +34,13 @@ class TeamToken(HttpBearer):
 
 
 class Reader(TeamToken):
-    """The same with the scope read, or the session of someone who is signed in. For addresses that change nothing."""
+    """A token of a team or of the organisation, or the session of someone signed in. For what changes nothing."""
 
     def __call__(self, request: HttpRequest) -> ApiToken | User:
         user = request.user
         if "Authorization" not in request.headers and user.is_authenticated:
             return user
-        return super().__call__(request)
+        return self._token(request)
 
 
 def visibility_of(request: HttpRequest) -> Visibility:

@@ -9,26 +9,19 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from accounting.api.auth import READER
 from accounting.api.body import read_body
 from accounting.api.problem import Problem
+from accounting.api.schemas import Quantities
 from accounting.estimates.answer import MOST_BYTES, MOST_RUNS, TooMany, Unreadable, answer, read_document
 from accounting.estimates.run import EXPECTED, NUMBERS, QUANTITIES, TEXTS, UNIT_COUNT, Limits
-from accounting.factorbook import catalog
+from accounting.factorbook.books import catalog_for
+from accounting.models import ApiToken
 
 router = Router(tags=["estimates"])
-
-
-class Quantity(Schema):
-    low: float
-    mid: float
-    high: float
-    unit: str
-    status: str = Field(description="MEASURED, MODELLED or DEFAULT")
-    method: str = Field(description="the formula used, and which of its inputs were given")
-    factors: list[str] = Field(description="ids of the catalogue's factors behind the figure")
 
 
 class Driver(Schema):
@@ -51,20 +44,9 @@ class RunError(Schema):
     detail: str
 
 
-class RunAnswer(Schema):
+class RunAnswer(Quantities):
     id: str | int | None
     error: RunError | None = None
-    it_energy_kwh: Quantity | None
-    facility_energy_kwh: Quantity | None
-    co2e_location_kg: Quantity | None
-    co2e_market_kg: Quantity | None
-    embodied_kg: Quantity | None
-    co2e_total_kg: Quantity | None
-    water_onsite_l: Quantity | None
-    water_offsite_l: Quantity | None
-    water_l: Quantity | None
-    cost: Quantity | None
-    sci_g_per_unit: Quantity | None
     drivers: list[Driver] = Field(description="what makes co2e_total_kg as wide as it is; shares add up to 1")
     mismatches: list[Mismatched]
     warnings: list[str]
@@ -108,7 +90,8 @@ def _body_schema() -> dict[str, Any]:
 def estimates(request: HttpRequest) -> HttpResponse:
     """What runs come to: energy, carbon, water, cost and SCI, each with its range, status, method and factors.
 
-    Nothing is stored. A run that cannot be reckoned answers `error` in its place; the others are answered.
+    Own factors of the organisation, and of the team whose token asks, go before the packaged ones. Nothing
+    is stored. A run that cannot be reckoned answers `error` in its place; the others are answered.
     """
     body = read_body(request, most_bytes=MOST_BYTES, most_decoded_bytes=MOST_BYTES)
     try:
@@ -117,5 +100,8 @@ def estimates(request: HttpRequest) -> HttpResponse:
         raise Problem(413, "too_many", str(error)) from error
     except Unreadable as error:
         raise Problem(422, "bad_document", str(error)) from error
-    answered = answer(catalog(), runs, currency=settings.GREENAI["currency"])
+    reader = request.auth  # type: ignore[attr-defined]
+    team_id = reader.team_id if isinstance(reader, ApiToken) else None
+    book = catalog_for(at=timezone.now(), team_id=team_id)
+    answered = answer(book, runs, currency=settings.GREENAI["currency"])
     return HttpResponse(json.dumps(answered, allow_nan=False), content_type="application/json")

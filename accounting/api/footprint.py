@@ -11,6 +11,7 @@ from ninja import Query, Router, Schema
 from accounting.api.asking import Narrowed, filters_of, period_of
 from accounting.api.auth import READER, visibility_of
 from accounting.api.problem import Problem
+from accounting.api.schemas import Quantities
 from accounting.estimates.run import UNIT_COUNT
 from accounting.methods.records import Status
 from accounting.methods.sci import FunctionalUnit
@@ -27,28 +28,7 @@ router = Router(tags=["figures"])
 MOST_BUCKETS = 24 * 100  # stretches of time in one answer
 
 
-class Quantity(Schema):
-    low: float
-    mid: float
-    high: float
-    unit: str
-    status: Status
-    method: str
-    factors: list[str]
-
-
-class Figures(Schema):
-    it_energy_kwh: Quantity | None
-    facility_energy_kwh: Quantity | None
-    co2e_location_kg: Quantity | None
-    co2e_market_kg: Quantity | None
-    embodied_kg: Quantity | None
-    co2e_total_kg: Quantity | None
-    water_onsite_l: Quantity | None
-    water_offsite_l: Quantity | None
-    water_l: Quantity | None
-    cost: Quantity | None
-    sci_g_per_unit: Quantity | None
+class Figures(Quantities):
     covered_s: float
     missing_s: float
     idle_kwh: float

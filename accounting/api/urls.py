@@ -3,7 +3,7 @@
 | address | method | who |
 |---|---|---|
 | /api/v1/telemetry | POST | tokens with the scope ingest |
-| /api/v1/footprint | GET | a team's tokens with the scope read; the signed in: `footprint.router` in greenai/api.py |
+| /api/v1/footprint | GET | tokens of a team or the organisation that may read; the signed in: `footprint.router` |
 | /api/v1/estimates | POST | the same: `estimates.router` |
 | /api/v1/manifest, /api/v1/audit | GET | the same: `exports.router` |
 | /agent/greenai-agent.pyz, …pyz.sha256 | GET | anyone |

@@ -228,7 +228,10 @@ def _cloud_intensity(catalog: Catalog, region: CloudRegion, year: int | None) ->
     around = _by_zone(catalog, "grid_intensity", region.zone, year)
     exact = Step.SUBDIVISION if "-" in region.zone else Step.COUNTRY
     step = exact if around.step is Step.YEARLY_ZONE else around.step
-    return Found(replace(around.factor, id=f"{around.factor.id}@cloud:{region.key}"), step)
+    value = around.factor.value
+    if step is Step.SUBDIVISION:  # a region's grid does not end at the border of its state or province
+        value = around.factor.figure.times(catalog.get("tolerance", "region_in_state").figure, "").range
+    return Found(replace(around.factor, id=f"{around.factor.id}@cloud:{region.key}", value=value), step)
 
 
 def _of_cloud(catalog: Catalog, quantity: str, region: CloudRegion) -> Factor | None:

@@ -84,8 +84,7 @@ class ApiToken(models.Model):
         ordering = ("-created_at",)
         constraints = (
             models.CheckConstraint(
-                condition=(Q(team=None) & ~Q(site=None)) | (~Q(team=None) & Q(site=None)),
-                name="token_belongs_to_a_team_or_a_site",
+                condition=Q(team=None) | Q(site=None), name="token_belongs_to_a_team_a_site_or_the_organisation"
             ),
         )
 

@@ -46,8 +46,21 @@ def drivers(rows: QuerySet[LedgerHour]) -> list[Driver]:
     known = resolve(factor_id for group in groups for factor_id in group["factor_ids"])
     sources: dict[str, Driver] = {}
     shares = what_drives(stages for group in groups for stages in _stages(group, known, sources))
-    found = [_with_share(sources[source], share) for source, share in shares]
+    found = _told_once(_with_share(sources[source], share) for source, share in shares)
     return [one for one in found if one.share >= 0.005][:SHOWN]
+
+
+def _told_once(found: Iterable[Driver]) -> list[Driver]:
+    """Inputs that err apart and read alike are one line: shares of a squared width add up."""
+    merged: dict[tuple[str, Status | None], Driver] = {}
+    for one in found:
+        key = (one.words, one.status)
+        if key in merged:
+            before = merged[key]
+            ids = tuple(dict.fromkeys((*before.factor_ids, *one.factor_ids)))
+            one = Driver(one.words, before.share + one.share, one.status, ids)
+        merged[key] = one
+    return sorted(merged.values(), key=lambda one: -one.share)
 
 
 def _stages(group: Mapping[str, object], known: Mapping[str, Resolved], sources: dict[str, Driver]) -> Iterable[Stages]:

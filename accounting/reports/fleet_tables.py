@@ -1,10 +1,11 @@
-"""The fleet as a table, for the page's CSV."""
+"""The fleet, its sites and a site's terms as tables, for the pages' CSV."""
 
 from collections.abc import Sequence
 
 from django.conf import settings
 
-from accounting.reports.fleet import DeviceLine
+from accounting.models import SiteTerms
+from accounting.reports.fleet import DeviceLine, SiteLine
 from accounting.reports.tables import Column, Table, Value
 
 TEXT = False
@@ -37,3 +38,41 @@ def _row(line: DeviceLine) -> list[Value]:
             str(totals.status or ""),
         ]  # fmt: skip
     return [*words, *sums, line.conflicts, line.agent_seen_at]
+
+
+def sites_table(lines: Sequence[SiteLine]) -> Table:
+    """Each site with the terms that hold now; an empty cell is not stated."""
+    columns = (Column("site", "Site", TEXT), Column("time_zone", "Time zone", TEXT), Column("hosts", "Hosts"), *_TERMS)
+    rows: list[list[Value]] = [
+        [line.site.name, line.site.time_zone, line.hosts, *_terms_row(line.terms)] for line in lines
+    ]
+    return Table("sites", "Sites", columns, rows)
+
+
+def terms_table(site_name: str, terms: Sequence[SiteTerms]) -> Table:
+    """Every term that was stated, in columns as the form has them; an empty cell is not stated."""
+    return Table("terms", f"Terms of {site_name}", _TERMS, [_terms_row(one) for one in terms])
+
+
+_NUMBERS = {
+    "pue": "PUE", "wue_l_per_kwh": "WUE, L/kWh", "electricity_price_per_kwh": "Price per kWh",
+    "carbon_price_per_t": "Carbon price per t", "supplier_g_per_kwh": "Supplier, g/kWh",
+    "residual_g_per_kwh": "Residual mix, g/kWh", "grid_cfe_share": "Carbon-free share of the grid",
+}  # fmt: skip
+_WORDS = {
+    "grid_zone": "Grid zone", "cloud_provider": "Cloud provider", "cloud_region": "Cloud region",
+    "emission_basis": "Hourly intensities", "price_currency": "Currency of the price", "price_zone": "Price zone",
+    "carbon_price_currency": "Currency of the carbon price", "market_matching": "Contracts are matched",
+    "idle_policy": "Shared idle draw", "embodied_allocation": "Embodied carbon goes to jobs",
+}  # fmt: skip
+_TERMS = (
+    Column("valid_from", "Holds since", TEXT),
+    *(Column(name, label, TEXT) for name, label in _WORDS.items()),
+    *(Column(name, label) for name, label in _NUMBERS.items()),
+)
+
+
+def _terms_row(terms: SiteTerms | None) -> list[Value]:
+    if terms is None:
+        return [None] * len(_TERMS)
+    return [getattr(terms, column.key) for column in _TERMS]

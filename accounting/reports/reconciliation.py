@@ -131,7 +131,7 @@ def _spans(places: Iterable[Place]) -> dict[Place, list[tuple[Site, Span]]]:
     """When which sites are these regions by their terms: whole hours, since an hour keeps the terms it began with."""
     found: dict[Place, list[tuple[Site, Span]]] = {place: [] for place in places}
     forever = datetime.max.replace(tzinfo=UTC)
-    for dated in terms_of(Site.objects.values_list("pk", flat=True)).values():
+    for dated in filter(None, terms_of(Site.objects.values_list("pk", flat=True)).values()):
         ends = [*(_hour_from(terms.valid_from) for terms in dated[1:]), forever]
         for terms, end in zip(dated, ends, strict=True):
             region = region_of(terms)

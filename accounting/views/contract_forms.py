@@ -18,10 +18,17 @@ from accounting.factorbook.choices import zone_choices
 from accounting.forms import LOCAL, Moment
 from accounting.models import EnergyContract, Site
 from accounting.reports.contracts import STATED
+from accounting.views.form_groups import Group, ShownGroup, grouped
 
 MOST_ROWS = 5_000
 MOST_BYTES = 5_000_000
 YES, NO = ("yes", "true", "1"), ("no", "false", "0", "")
+GROUPS = (
+    Group("What was bought", "As the contract or the certificate names it.", ("name", "kind", "mwh", "g_per_kwh")),
+    Group("Where and when it generates", "It covers use of its vintage year only.",
+        ("zone", "vintage", "start", "end", "site")),
+    Group("Proof", "What a registry or an auditor asks for.", ("registry", "reference", "retired", "note")),
+)  # fmt: skip
 
 
 class CsvRefused(ValueError):
@@ -75,6 +82,10 @@ class ContractForm(forms.ModelForm):
         self.fields["zone"].choices = [("", "Choose"), *zone_choices(catalog())]
         for name in ("mwh", "g_per_kwh"):
             self.fields[name].widget.attrs["step"] = "any"
+
+    @property
+    def groups(self) -> list[ShownGroup]:
+        return grouped(self, GROUPS)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}

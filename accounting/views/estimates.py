@@ -6,10 +6,11 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounting.estimates.answer import answer
-from accounting.factorbook import catalog
+from accounting.factorbook.books import catalog_for
 from accounting.reports.estimate_tables import estimate_lines, estimate_table
 from accounting.views.asking import csv_response
 from accounting.views.estimate_form import FIELDS, EstimateForm
@@ -40,7 +41,7 @@ def _asks(request: HttpRequest) -> bool:
 
 def _answered(form: EstimateForm) -> dict[str, Any] | None:
     """The run's answer; a refusal goes to the field that it names, as far as the form has it."""
-    (run,) = answer(catalog(), [form.stated], currency=settings.GREENAI["currency"])["runs"]
+    (run,) = answer(catalog_for(at=timezone.now()), [form.stated], currency=settings.GREENAI["currency"])["runs"]
     if error := run.get("error"):
         form.refuse(error["field"], error["detail"])
         return None

@@ -15,14 +15,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
-from accounting.forms import SiteForm, SiteTermsForm
+from accounting.forms import SiteForm
 from accounting.ledger.instants import hour_of
 from accounting.ledger.restate import Cause, hold_book, restate
 from accounting.models import Device, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
-from accounting.reports.job_tables import trend_table
+from accounting.reports.job_tables import jobs_table, trend_table
 from accounting.reports.live import live, visible_devices
 from accounting.reports.making import making_view
 from accounting.reports.periods import Period
@@ -39,6 +39,7 @@ from accounting.views.asking import (
     zone,
 )
 from accounting.views.fleet_forms import DeviceForm
+from accounting.views.terms_form import SiteTermsForm
 
 METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 
@@ -46,10 +47,12 @@ METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
 @login_required
 @require_GET
 def fleet_page(request: HttpRequest) -> HttpResponse:
-    """`?csv` answers the table of devices as a file."""
+    """`?csv` answers the table of devices as a file, `?csv=sites` that of sites."""
     now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
     view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], most=None)
     lines = fleet.device_lines(visibility, period.start, period.end, view=view)
+    if request.GET.get("csv") == "sites":
+        return csv_response(fleet_tables.sites_table(fleet.site_lines(visibility, now=now)))
     if "csv" in request.GET:
         return csv_response(fleet_tables.devices_table(lines))
     context = {
@@ -93,6 +96,8 @@ def site_page(request: HttpRequest, site_id: int) -> HttpResponse:
     latest = site.terms.order_by("valid_from").last()
     period, rate = asked_period(request), carbon_rate(site, now=now)
     outcomes = cooling_outcomes(totals(visibility, period.start, period.end, site_id=site.pk), rate)
+    if request.GET.get("csv") == "terms":
+        return csv_response(fleet_tables.terms_table(site.name, site.terms.order_by("-valid_from")))
     if request.GET.get("csv") == "cooling":
         return csv_response(cooling_table(outcomes))
     terms_form = SiteTermsForm(request.POST or None, instance=_next_terms(site, latest), now=now, prefix="terms")
@@ -184,6 +189,9 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
     now, period, visibility = timezone.now(), asked_period(request), visible_to(request.user)
     device = _visible_device(request, device_id)
     table = _device_table(request, device, period)
+    if request.GET.get("csv") == "jobs":
+        lines = jobs.heaviest_jobs(visibility, period.start, period.end, limit=100_000, device_id=device.pk)
+        return csv_response(jobs_table(lines, link=lambda line: reverse("job", args=[line.id])))
     if "csv" in request.GET:
         return csv_response(table)
     view = live(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"], only=device_id)

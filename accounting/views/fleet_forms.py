@@ -8,12 +8,49 @@ from django.core.exceptions import ValidationError
 from accounting.factorbook import catalog
 from accounting.forms import Moment, currency_or_empty
 from accounting.models import Device, Host, Site
+from accounting.views.form_groups import Group, ShownGroup, grouped
 
 PARTS = {  # of a server, beside its devices: the keys of accounting.factorbook.making.parts_kg
     "cpus": "CPUs", "cpu_die_mm2": "Die of a CPU, mm²", "ram_gb": "Memory, GB", "ram_modules": "Memory modules",
     "ssd_gb": "Flash, GB", "ssds": "Flash drives", "hdds": "Hard disks", "mainboards": "Mainboards",
     "psu_kg": "Power supplies, kg in all", "chassis": "Cases", "assemblies": "Assemblies",
 }  # fmt: skip
+HOST_GROUPS = (
+    Group("Place", "Its grid, PUE, water and price are those of the site, for all its hours.", ("site",)),
+    Group(
+        "Making the server",
+        "Board, power supplies, case, drives, without the devices that carry it. State one of the two.",
+        ("server_embodied_kg", "server_model"),
+    ),
+    Group(
+        "Or its parts",
+        "Where neither is known: what it is made of, reckoned part by part.",
+        tuple(f"part_{name}" for name in PARTS),
+        rare=True,
+    ),
+)
+DEVICE_GROUPS = (
+    Group("The device", "Its model finds power and footprint in the catalogue.", ("model", "kind", "tdp_w")),
+    Group(
+        "Making it",
+        "Spread over its service life, from the hour it came into service. Empty: from the catalogue, with its range.",
+        ("embodied_kg", "lifetime_h", "acquired_at"),
+    ),
+    Group(
+        "Before and after",
+        "A second life, and its end: only what is left of its footprint accrues here.",
+        ("served_h_before", "retired_at", "retirement"),
+        rare=True,
+        usual=("0", "0.0"),
+    ),
+    Group(
+        "Rent",
+        "Where it is rented: due for every hour in service, used or not.",
+        ("rental_price_per_h", "rental_currency", "rental_includes_electricity"),
+        rare=True,
+        usual=("True",),
+    ),
+)
 
 
 class HostForm(forms.ModelForm):
@@ -27,11 +64,8 @@ class HostForm(forms.ModelForm):
     class Meta:
         model = Host
         fields = ("site", "server_embodied_kg", "server_model")
-        labels = {"server_embodied_kg": "Making the server without its devices, kg CO₂e"}
-        help_texts = {
-            "server_embodied_kg": "Board, power supplies, case, drives. Its devices carry it in equal parts: sensors "
-            "of the whole node, else the GPUs, else all."
-        }
+        labels = {"server_embodied_kg": "Its footprint, kg CO₂e"}
+        help_texts = {"server_embodied_kg": "Carried by sensors of the whole node, else the GPUs, else all devices"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,6 +74,10 @@ class HostForm(forms.ModelForm):
         for name, label in PARTS.items():
             initial = self.instance.server_parts.get(name)
             self.fields[f"part_{name}"] = forms.FloatField(label=label, required=False, min_value=0.0, initial=initial)
+
+    @property
+    def groups(self) -> list[ShownGroup]:
+        return grouped(self, HOST_GROUPS)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
@@ -66,7 +104,7 @@ class DeviceForm(forms.ModelForm):
     acquired_at = Moment(label="In service since")
     retired_at = Moment(label="Retired", required=False, help_text="No embodied carbon accrues from here on")
     rental_currency = forms.CharField(
-        label="Currency of the rent", required=False, max_length=3, help_text="Three letters. Empty: the ledger's own."
+        label="Currency of the rent", required=False, max_length=3, help_text="Three letters; empty: the ledger’s own"
     )
 
     class Meta:
@@ -85,16 +123,18 @@ class DeviceForm(forms.ModelForm):
             "rental_includes_electricity": "The rent includes electricity",
         }
         help_texts = {
-            "lifetime_h": "From new, wherever it served. Then its footprint is used up. Empty: from the catalogue.",
-            "served_h_before": "A second life: only what is left of its footprint accrues here",
-            "retirement": "Scrapped early, what is left is written off in its last hour. Not said: scrapped, or handed "
-            "back where it is rented.",
-            "rental_price_per_h": "Due for every hour in service, used or not",
+            "lifetime_h": "From new, wherever it served; then its footprint is used up",
+            "retirement": "Scrapped early, what is left is written off in its last hour. Not said: scrapped, or "
+            "handed back where it is rented.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["served_h_before"].required = False
+
+    @property
+    def groups(self) -> list[ShownGroup]:
+        return grouped(self, DEVICE_GROUPS)
 
     def clean_rental_currency(self) -> str:
         return currency_or_empty(self.cleaned_data["rental_currency"])

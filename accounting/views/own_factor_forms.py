@@ -10,8 +10,24 @@ from accounting.factorbook.own_rules import Problem, Stated, known_key
 from accounting.forms import LOCAL
 from accounting.models import OwnFactor, Site, Team
 from accounting.reports.factor_tables import words_of
+from accounting.views.form_groups import Group, ShownGroup, grouped
 
 _ORGANISATION = "organisation"
+GROUPS = (
+    Group("Which figure", "What it stands in place of, and for whom.", ("quantity", "key", "scope")),
+    Group(
+        "Its value",
+        "Nine times out of ten the true value lies between low and high. Both empty: exact.",
+        ("value", "low", "high", "unit", "status"),
+    ),
+    Group(
+        "Why, and who says so", "Auditors read this beside every figure that follows from it.",
+        ("reason", "source", "url", "page"),
+    ),
+    Group("Hours", "In full hours of UTC. Empty: for all the past, and until further notice.",
+        ("valid_from", "valid_to"), rare=True),
+    Group("More of the source", "For the record and for exports.", ("year", "licence", "note"), rare=True),
+)  # fmt: skip
 
 
 class UtcHour(forms.DateTimeField):
@@ -36,8 +52,8 @@ class OwnFactorForm(forms.Form):
     quantity = forms.ChoiceField()
     key = forms.CharField(label="Of", max_length=120, help_text="As the page of factors has it: FR, gpu, default, EUR")
     value = forms.FloatField()
-    low = forms.FloatField(required=False, help_text="Nine times out of ten the true value lies above. Empty: exact")
-    high = forms.FloatField(required=False, help_text="And below this one")
+    low = forms.FloatField(required=False)
+    high = forms.FloatField(required=False)
     unit = forms.CharField(max_length=30, help_text="1 for a ratio")
     status = forms.ChoiceField(choices=OwnFactor.Status.choices, initial=OwnFactor.Status.MODELLED)
     scope = forms.ChoiceField(label="Holds for", help_text="A site goes before a team, a team before the organisation")
@@ -63,6 +79,10 @@ class OwnFactorForm(forms.Form):
         if corrects is not None:  # another quantity, key or scope is another factor
             for name in ("quantity", "key", "unit", "scope"):
                 self.fields[name].disabled = True
+
+    @property
+    def groups(self) -> list[ShownGroup]:
+        return grouped(self, GROUPS)
 
     def stated(self) -> Stated:
         said = dict(self.cleaned_data)

@@ -88,7 +88,7 @@ def own_withdraw(request: HttpRequest, factor_id: int) -> HttpResponse:
     reason = request.POST.get("reason", "")
     try:
         with transaction.atomic():
-            words = f"{reason.strip()} ({words_of(factor.quantity)} {factor.key} withdrawn)"
+            words = f"“{reason.strip()}” ({words_of(factor.quantity)} {factor.key} withdrawn)"
             outcome = own_changes.withdraw(factor, reason=reason, words=words, actor=request.user, now=timezone.now())
             audit(actor=request.user, action="own_factor.withdrawn", subject=factor.factor_id, reason=reason)
     except own.OwnFactorRefused as refused:
@@ -132,7 +132,7 @@ def _stated(
 ) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         stated = form.stated()
-        words = f"{stated.reason} ({words_of(stated.quantity)} {stated.key}: {stated.value:g} {stated.unit})".replace(
+        words = f"“{stated.reason}” ({words_of(stated.quantity)} {stated.key}: {stated.value:g} {stated.unit})".replace(
             " 1)", ")"
         )
         try:

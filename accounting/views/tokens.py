@@ -43,7 +43,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
     """The answer to the POST is the only page that ever holds the secret."""
     administrator = can_administer(request.user)
     teams, sites = _teams_to_change(request), list(Site.objects.all()) if administrator else []
-    if not teams and not sites:
+    if not teams and not administrator:
         raise Http404
     form = TokenForm(request.POST or None, teams=teams, sites=sites, administrator=administrator)
     crumbs = [("Tokens", reverse("tokens")), ("New token", "")]

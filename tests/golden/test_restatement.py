@@ -1,4 +1,4 @@
-"""The worked example of docs/methodology.md, "Restatement and own factors"."""
+"""The worked example of docs/methodology.md, "Own factors and restatement"."""
 
 import pytest
 

@@ -12,9 +12,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from accounting.estimates.answer import Unreadable, answer, read_document, refused_count
 from accounting.factorbook import catalog
+from accounting.factorbook.books import catalog_for
+from accounting.factors.catalog import Catalog
+from accounting.models import OwnFactor
 from accounting.reports.estimate_text import text_of
 
 SOME_REFUSED, UNREADABLE = 1, 2
@@ -39,13 +44,22 @@ class Command(BaseCommand):
             raise CommandError(f"{name} cannot be read: {error.strerror or error}", returncode=UNREADABLE) from error
         except Unreadable as error:
             raise CommandError(f"{name} cannot be read: {error}", returncode=UNREADABLE) from error
-        answered = answer(catalog(), runs, currency=settings.GREENAI["currency"])
+        answered = answer(self._book(), runs, currency=settings.GREENAI["currency"])
         self.stdout.write(_as_json(answered) if json else text_of(answered))
         if refused := refused_count(answered):
             words = f"{refused} of {len(runs)} runs refused: their `error` says why"
             if strict:
                 raise CommandError(words, returncode=SOME_REFUSED)
             self.stderr.write(words)
+
+    def _book(self) -> Catalog:
+        """With the organisation's own factors, where there is a database; the packaged ones need none."""
+        try:
+            if OwnFactor._meta.db_table in connection.introspection.table_names():
+                return catalog_for(at=timezone.now())
+        except DatabaseError as error:
+            self.stderr.write(f"Own factors were not asked, the database does not answer: {error}")
+        return catalog()
 
 
 def _read(name: str) -> bytes:

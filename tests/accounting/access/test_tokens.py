@@ -40,11 +40,15 @@ class TestIssueToken:
         with pytest.raises(ValueError, match="root"):
             issue_token(name="x", scopes=["root"], team=team)
 
-    def test_refuses_a_token_of_nobody_and_of_two_owners(self, team: Team) -> None:
+    def test_of_the_organisation_may_only_read(self) -> None:
+        assert issue_token(name="x", scopes=["read"])[0].scopes == ["read"]
+        for scopes in (["ingest"], ["admin"], ["ingest", "read"]):
+            with pytest.raises(ValueError, match="may only read"):
+                issue_token(name="x", scopes=scopes)
+
+    def test_refuses_a_token_of_two_owners(self, team: Team) -> None:
         site = Site.objects.create(name="Paris", slug="paris")
-        with pytest.raises(ValueError, match="needs a team or a site"):
-            issue_token(name="x", scopes=["read"])
-        with pytest.raises(ValueError, match="needs a team or a site"):
+        with pytest.raises(ValueError, match="not of both"):
             issue_token(name="x", scopes=["read"], team=team, site=site)
 
 

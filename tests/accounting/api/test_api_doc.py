@@ -61,3 +61,12 @@ class TestExample:
         shown = re.search(r"```json\n(.*?)```", DOC, re.DOTALL)
         assert sent and shown
         assert json.loads(post(sent[1].encode(), secret=team_secret).content) == json.loads(shown[1])
+
+    def test_of_shared_devices_is_taken_as_shown(self, post: Callable[..., HttpResponse], team_secret: str) -> None:
+        sent = re.search(r"<<'JSON'\n(.*?)\nJSON", DOC, re.DOTALL)
+        shown = re.search(r'```json\n(\{"device_uses".*?)```', DOC, re.DOTALL)
+        assert sent and shown
+        uses = json.loads(shown[1])
+        assert all(use["mig_fraction"] <= 1 for use in uses["device_uses"])
+        reply = json.loads(post(json.dumps(json.loads(sent[1]) | uses).encode(), secret=team_secret).content)
+        assert (reply["accepted"], reply["rejected"]) == (3, 1)  # the sample and both uses; the sample below zero

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from accounting.access import issue_token
 from accounting.estimates.run import KEYS, QUANTITIES
+from accounting.factorbook.own_rules import Stated
+from accounting.ledger import own_changes
 from accounting.models import Site, Team, User
 from tests.golden.test_estimates import ESTIMATED, SEED
 
@@ -114,3 +117,26 @@ class TestDoc:
         causes |= named(r'\("[a-z0-9_]+", "([a-z_]+_(?:included|excluded|market|location))"\)')
         told = set(re.findall(r"`([a-z_]+)`", DOC.split("`likely_cause` is one of", 1)[1].split(".\n", 1)[0]))
         assert told == causes
+
+
+class TestOwnFactors:
+    def test_of_the_organisation_and_of_the_team_that_asks_go_before_packaged_ones(self, team: Team) -> None:
+        # 10 kWh at a PUE of 1: France by the organisation's 40 g/kWh, by the team's own 20 g/kWh where its token asks
+        for grams, team_id in ((40.0, None), (20.0, team.pk)):
+            stated = Stated(
+                "grid_intensity", "FR", grams, grams, grams, "g/kWh", "MODELLED", "supplier", "its mix", team_id=team_id
+            )
+            own_changes.save([stated], reason="its mix", actor="ada", now=timezone.now())
+        other = Team.objects.create(name="Audio", slug="audio")
+        got = []
+        for asking in (team, other):
+            _, secret = issue_token(name="r", scopes=["read"], team=asking)
+            run = {"it_energy_kwh": 10, "pue": 1, "country": "FR"}
+            headers = {"Authorization": f"Bearer {secret}"}
+            reply = (
+                Client()
+                .post("/api/v1/estimates", {"runs": [run]}, content_type="application/json", headers=headers)
+                .json()["runs"][0]["co2e_location_kg"]
+            )
+            got.append((reply["mid"], reply["factors"][0].split(":")[0]))
+        assert got == [(pytest.approx(0.2), "own"), (pytest.approx(0.4), "own")]

@@ -252,3 +252,13 @@ class TestCost:
         TeamHour.objects.update(unpriced_kwh=1.0, cost_low=0.5, cost=0.5, cost_high=0.5)
         totals = get(secret).json()["totals"]
         assert (totals["cost"]["mid"], totals["unpriced_share"]) == (0.5, 0.25)
+
+    def test_a_token_of_the_organisation_reads_every_team_and_narrows_to_one(self, team: Team) -> None:
+        other = Team.objects.create(name="Speech", slug="speech")
+        for owner, kwh in ((team, 2.0), (other, 3.0), (None, 5.0)):
+            hour_of(owner, kwh)
+        _, whole = issue_token(name="analyst", scopes=["read"])
+        assert get(whole).json()["totals"]["it_energy_kwh"]["mid"] == 10.0
+        assert get(whole, team="speech").json()["totals"]["it_energy_kwh"]["mid"] == 3.0
+        parts = get(whole, group_by="team").json()["parts"]
+        assert sorted(part["figures"]["it_energy_kwh"]["mid"] for part in parts) == [2.0, 3.0, 5.0]

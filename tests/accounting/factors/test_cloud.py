@@ -124,3 +124,17 @@ class TestIntensityChain:
         # Quebec 2023: the mix x AR5 medians; hydro 24 and wind 11 dominate, so far below Alberta's gas
         quebec, alberta = (lookup.intensity(CATALOG, zone=z).factor.value.mid for z in ("CA-QC", "CA-AB"))
         assert quebec < 40 < 400 < alberta
+
+
+class TestAStateForARegion:
+    def test_is_wider_than_the_state_for_the_grid_crosses_its_border(self) -> None:
+        # Virginia 244.76 (146.85 to 325.53) and 0.575 to 1.85 for the border: down hypot(ln(1/0.6), ln(1/0.575)) =
+        # 0.7532, up hypot(ln(1.33), ln(1.85)) = 0.6779: 115.2 to 482.1, with the 396 that others publish inside
+        found = lookup.intensity(CATALOG, provider="aws", region="us-east-1").factor.value
+        assert (found.low, found.mid, found.high) == pytest.approx((115.2, 244.76, 482.1), abs=0.3)
+
+    def test_leaves_a_country_and_a_published_region_as_they_are(self) -> None:
+        paris = lookup.intensity(CATALOG, provider="aws", region="eu-west-3").factor
+        assert paris.value == CATALOG.get("grid_intensity", "FR").value
+        published = lookup.intensity(CATALOG, provider="gcp", region="us-east4").factor
+        assert published.value == CATALOG.get("cloud_grid_intensity", "gcp:us-east4").value

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from accounting.models import AuditEntry, User, VendorFootprint, VendorReport
+from accounting.models import AuditEntry, Site, User, VendorFootprint, VendorReport
 from tests.accounting.ingest.formats.test_vendor_carbon import AWS, EAST, aws_line, azure
 from tests.accounting.ledger.rows import a_site
 from tests.accounting.reports import rows
@@ -70,6 +70,10 @@ class TestWhoSees:
 
 
 class TestEmptyPage:
+    def test_stands_beside_a_site_that_has_stated_nothing(self, admin: Client) -> None:
+        Site.objects.create(name="Main site", slug="main")
+        assert admin.get(reverse("reconciliation")).status_code == 200
+
     def test_says_where_each_export_is_found(self, admin: Client) -> None:
         page = text_of(admin.get(reverse("reconciliation")))
         assert "No report yet" in page and "Data Exports" in page and "BigQuery" in page

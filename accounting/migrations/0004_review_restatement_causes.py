@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounting', '0002_an_auditor_accepts'),
+        ('accounting', '0003_organisation_tokens'),
     ]
 
     operations = [

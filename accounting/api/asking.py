@@ -35,6 +35,9 @@ def period_of(start: datetime, end: datetime) -> Period:
 
 def filters_of(visibility: Visibility, asked: Narrowed) -> dict[str, Any]:
     """Rows to narrow to. What the reader may not see is not there."""
+    for name, value in asked.model_dump(exclude_none=True).items():
+        if "\x00" in str(value):
+            raise Problem(422, "bad_parameters", f"{name} holds a NUL character: no name does")
     found: dict[str, Any] = {"device_model": asked.device_model}
     if asked.team is not None:
         team_id = Team.objects.filter(slug=asked.team).values_list("pk", flat=True).first()

@@ -1,8 +1,8 @@
 """GET /api/v1/footprint: what the ledger says, as JSON or as CSV. Thin: every figure is `accounting.reports`'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -12,13 +12,17 @@ from accounting.api.asking import Narrowed, filters_of, period_of
 from accounting.api.auth import READER, visibility_of
 from accounting.api.problem import Problem
 from accounting.api.schemas import Quantities
+from accounting.estimates.run import UNIT_COUNT
 from accounting.methods.records import Status
 from accounting.methods.sci import FunctionalUnit
+from accounting.models import Job
 from accounting.reports.export import csv_of
 from accounting.reports.footprint import Slice, slices
 from accounting.reports.footprint_table import footprint_table
 from accounting.reports.periods import Period
 from accounting.reports.quantities import quantities
+from accounting.reports.records import Sees
+from accounting.reports.restatements import Note, job_notes, notes
 
 router = Router(tags=["figures"])
 MOST_BUCKETS = 24 * 100  # stretches of time in one answer
@@ -43,6 +47,14 @@ class Part(Schema):
     figures: Figures
 
 
+class Restated(Schema):
+    """Why figures of these days are not what they were. The newest few; `done`: the hours are made again."""
+
+    at: datetime
+    reason: str
+    done: bool
+
+
 class Footprint(Schema):
     start: datetime
     end: datetime
@@ -52,6 +64,7 @@ class Footprint(Schema):
     currency: str
     totals: Figures
     parts: list[Part]
+    restated: list[Restated]
 
 
 class Asked(Narrowed):
@@ -102,7 +115,16 @@ def footprint(
             Part(id=p.id, name=p.name, start=p.start, end=p.end, figures=_figures(p, asked.basis, currency, unit))
             for p in parts
         ],
+        restated=[Restated(at=n.at, reason=n.reason, done=n.done) for n in _notes(visibility, period, filters)],
     )  # fmt: skip
+
+
+def _notes(visibility: Sees, period: Period, filters: Mapping[str, Any]) -> list[Note]:
+    """Restatements of what was asked for: of the job's hours where one was, else of the days that are seen."""
+    if "job_id" in filters:
+        return job_notes(Job.objects.get(pk=filters["job_id"]))
+    scope = {name: filters[name] for name in ("team_id", "site_id") if name in filters}
+    return notes(visibility, period.start, period.end, **scope)
 
 
 def _refuse_too_fine(period: Period, granularity: str) -> None:
@@ -119,6 +141,10 @@ def _functional_unit(asked: Asked) -> FunctionalUnit | None:
     if asked.functional_unit is None or asked.units is None:
         raise Problem(
             422, "bad_parameters", "functional_unit and units belong together: &functional_unit=token&units=1e9"
+        )
+    if not UNIT_COUNT.least <= asked.units <= UNIT_COUNT.most:
+        raise Problem(
+            422, "bad_parameters", f"units: {asked.units:g}: from {UNIT_COUNT.least:g} to {UNIT_COUNT.most:g}"
         )
     try:
         return FunctionalUnit(asked.functional_unit, asked.units)

@@ -59,7 +59,7 @@ class Mismatch:
     quantity: str
     expected: float
     got: float
-    ratio: float | None  # expected / got; None where ours is nought
+    ratio: float | None  # expected / got; None where ours is nought, or next to it
     likely_cause: str
     explanation: str
 
@@ -104,13 +104,19 @@ def _compare(
         return None
     fits = [(_apart(expected, slip.figure) + slip.doubt, slip) for slip in _slips(run, ours, quantity, mid.mid, pue)]
     fits = [(apart, slip) for apart, slip in fits if apart <= math.log1p(NEAR) + slip.doubt]
-    ratio = expected / mid.mid if mid.mid > 0 else None
+    ratio = _ratio(expected, mid.mid)
     if fits:
         slip = min(fits, key=lambda fit: fit[0])[1]
         return Mismatch(quantity, expected, mid.mid, ratio, slip.cause, slip.words)
     if mid.low * (1 - TOLERANCE) <= expected <= mid.high * (1 + TOLERANCE):
         return None  # our own range does not rule it out, and no slip explains it
     return Mismatch(quantity, expected, mid.mid, ratio, *_implied(run, ours, quantity, expected, grids))
+
+
+def _ratio(expected: float, got: float) -> float | None:
+    """None where it is no number: by nought, or beyond the largest."""
+    ratio = expected / got if got > 0 else math.inf
+    return ratio if math.isfinite(ratio) else None
 
 
 def _slips(run: Run, ours: Mapping[str, Mid | None], quantity: str, mid: float, pue: float) -> Iterator[_Slip]:

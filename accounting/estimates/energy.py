@@ -191,6 +191,11 @@ def _check_implied_pue(run: Run, it_kwh: float, facility_kwh: float, warnings: l
             "out_of_range", "facility_energy_kwh",
             f"facility_energy_kwh: {facility_kwh:g} is less than it_energy_kwh {it_kwh:g}: that is a pue below 1",
         )  # fmt: skip
+    if facility_kwh > it_kwh * MOST_PUE:
+        warnings.append(
+            f"facility_energy_kwh: {facility_kwh:g} is more than {MOST_PUE:g} times it_energy_kwh {it_kwh:g}: "
+            "no building has such a pue; check the units"
+        )
     if facility_kwh < it_kwh:
         warnings.append(
             f"facility_energy_kwh: {facility_kwh:g} is a little less than it_energy_kwh {it_kwh:g}: a pue below 1"

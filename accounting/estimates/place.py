@@ -43,6 +43,10 @@ def place_of(catalog: Catalog, run: Run, warnings: list[str]) -> Place:
     zone = _zone(catalog, run.zone) if run.zone else ""
     if zone and country and zone.partition("-")[0] != country:
         warnings.append(f"country: {run.country} and zone {run.zone} are different places: the zone is used")
+    if region and zone and zone.partition("-")[0] != region.zone.partition("-")[0]:
+        warnings.append(
+            f"zone: {run.zone} is not where {region.key} lies: the zone is used, and the cloud's own pue and wue"
+        )
     if region and country and not zone and region.zone.partition("-")[0] != country:
         warnings.append(f"country: {run.country} is not where {region.key} lies: the cloud region is used")
     return Place(zone or ("" if region else country), region)

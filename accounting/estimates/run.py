@@ -14,6 +14,7 @@ QUANTITIES = (
     "water_onsite_l", "water_offsite_l", "water_l", "cost", "sci_g_per_unit",
 )  # fmt: skip
 LONGEST_TEXT = 200
+LEAST = 1e-30  # less, and not 0, is a slip of a unit, and overflows what is divided by it
 SHOWN = 60  # characters of a refused value
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -170,6 +171,9 @@ def number(value: object, field: str, limits: Limits) -> float:
         raise Refusal(
             "out_of_range", field, f"{field}: {shown(value)} is out of range: give a number {span}{_hint(field, read)}"
         )
+    if 0 < read < LEAST:
+        detail = f"{field}: {shown(value)} is next to nothing: give 0, or a number from {LEAST:g} on"
+        raise Refusal("out_of_range", field, detail)
     if limits.whole and read != int(read):
         raise Refusal("bad_type", field, f"{field}: {shown(value)} is not a whole number")
     return read

@@ -5,6 +5,7 @@ intensity:FR:2023@unknown-part:FR-IDF    the same, standing in: the step is name
 own:7:grid_intensity:FR                  a version of an own factor, in force or not
 site:paris:pue@2026-11-21                what a site's terms state
 device:12:embodied_kg                    what is stated of a device
+contract:3@annual, exchange:…, host:…    what stated_rows knows
 telemetry:paris:pue                      what a site's telemetry said: the value is in its readings
 """
 
@@ -13,8 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from accounting.factorbook import catalog
 from accounting.factorbook.books import row_of
+from accounting.factorbook.stated_rows import stated_rows
 from accounting.factors.catalog import Row
 from accounting.factors.cpus import cpu_rows
 from accounting.methods.records import Factor, Range, Status
@@ -81,6 +85,8 @@ def resolve(factor_ids: Iterable[str]) -> dict[str, Resolved]:
             found[one] = Resolved(one, "own", row_of(own[base]), pairs, own[base])
         else:
             found[one] = Resolved(one, kind)
+    stated = stated_rows(one.id for one in found.values() if one.row is None)
+    found |= {one: replace(found[one], row=row) for one, row in stated.items()}
     return found | _of_sites(found.values()) | _of_devices(found.values())
 
 
@@ -133,6 +139,11 @@ def _of_devices(found: Iterable[Resolved]) -> dict[str, Resolved]:
         if device is not None and known is not None and value is not None:
             factor = Factor(factor_id, Range.exact(value), known[1], Status.MODELLED, "stated of the device")
             row = Row(factor, known[0], str(device), "", device.acquired_at.date(), None, "")
+        elif device is not None and match[2] == "rental" and device.rental_price_per_h is not None:
+            unit = f"{device.rental_currency or settings.GREENAI['currency']}/h"
+            value = Range.exact(device.rental_price_per_h)
+            factor = Factor(factor_id, value, unit, Status.MODELLED, "stated of the device")
+            row = Row(factor, "rental", str(device), "", device.acquired_at.date(), None, "")
         resolved[factor_id] = Resolved(factor_id, "device", row, device_id=device.pk if device else None)
     return resolved
 

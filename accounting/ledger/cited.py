@@ -16,6 +16,7 @@ from accounting.models import LedgerHour
 
 WIDENED = "@unknown-part:"
 _FAMILY = {"price_zone": ("price_zone", "price")}  # quantities of which one stands in for the other
+_ADDED_UP = {("embodied", "gpu"): ('"die:', ":die_mm2:")}  # a GPU by its parts, where nothing is known of any GPU
 _WIDENS = ("tolerance", "zone_in_country")  # moves ranges without being cited
 
 
@@ -46,7 +47,7 @@ def answering(packaged: Iterable[Row], quantity: str, key: str) -> set[str]:
         return {WIDENED}
     known = [row for row in packaged if (row.quantity, row.key) == (quantity, key)]
     if known:
-        return {part for row in known for part in of_id(row.factor.id)}
+        return {part for row in known for part in of_id(row.factor.id)} | set(_ADDED_UP.get((quantity, key), ()))
     return standing_in(packaged, quantity, key)
 
 

@@ -7,7 +7,7 @@ later one. A provider that is down leaves hours without a row; the ledger then f
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,8 +23,9 @@ from accounting.factors.providers.base import Ask, EmissionBasis, HourValue, NoK
 from accounting.factors.providers.client import Client, Refused, Transport, TryLater, Unreachable, over_https
 from accounting.factors.providers.registry import providers
 from accounting.ledger.instants import HOUR, hour_of
-from accounting.ledger.marking import mark_site_hours
-from accounting.models import GridFeed, GridHour, Site
+from accounting.ledger.marking import in_ledger, mark_site_hours
+from accounting.ledger.restate import Cause, hold_book, restate_hours
+from accounting.models import GridFeed, GridHour, Restatement, Site
 
 _ROWS_AT_ONCE = 1_000
 LOOK_BACK = timedelta(days=3)  # hours that a provider may still publish or correct
@@ -120,10 +121,22 @@ def lacking(feed: GridFeed, provider: Provider, *, now: datetime) -> Ask | None:
     return Ask(feed.area, missing[0], missing[-1] + HOUR, basis)
 
 
-def store_hours(provider: str, values: Iterable[tuple[str, HourValue]], *, now: datetime) -> Stored:
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Why somebody brings hours: what they move is restated, and says so. A feed's own hours only mark."""
+
+    reason: str
+    actor: object
+
+
+def store_hours(
+    provider: str, values: Iterable[tuple[str, HourValue]], *, now: datetime, because: Because | None = None
+) -> Stored:
     """Store what is new or better of (zone, value) pairs, and mark the site-hours it moves, in one transaction."""
     offered = {_identity(zone, provider, value): value for zone, value in values}
     with transaction.atomic():
+        if because:
+            hold_book()
         known = _known(provider, offered)
         rows, added = [], 0
         for identity, value in offered.items():
@@ -136,7 +149,7 @@ def store_hours(provider: str, values: Iterable[tuple[str, HourValue]], *, now: 
         GridHour.objects.bulk_create(
             rows, _ROWS_AT_ONCE, update_conflicts=True, update_fields=written, unique_fields=list(_KEYS)
         )
-        marked = _mark(rows, now=now)
+        marked = _restate(rows, because, now=now) if because else _mark(rows, now=now)
     return Stored(added, len(rows) - added, len(offered) - len(rows), marked)
 
 
@@ -171,15 +184,27 @@ def _row(identity: tuple[object, ...], value: HourValue, *, revision: int, now: 
 
 
 def _mark(rows: Iterable[GridHour], *, now: datetime) -> int:
-    """Mark the hours of every site that stood in the zone, and counts this basis, then. Marginal hours move nothing."""
+    return sum(mark_site_hours(site, hours, now=now) for site, hours in _moved(rows))
+
+
+def _restate(rows: Iterable[GridHour], because: Because, *, now: datetime) -> int:
+    """The same, keeping what stood."""
+    pairs = {pair for site, hours in _moved(rows) for pair in in_ledger(site, hours)}
+    rising = sorted(pairs, key=lambda one: (one[1], one[0]))
+    cause = Cause(Restatement.Cause.GRID_HOURS)
+    restate_hours(rising, reason=because.reason, actor=because.actor, cause=cause, now=now)
+    return len(rising)
+
+
+def _moved(rows: Iterable[GridHour]) -> Iterator[tuple[Site, set[datetime]]]:
+    """The hours of every site that stood in the zone, and counts this basis, then. Marginal hours move nothing."""
     hours: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for row in rows:
         if row.signal == GridHour.Signal.AVERAGE:
             hours[row.zone, row.emission_basis].append(row.hour)
     if not hours:
-        return 0
+        return
     sites = Site.objects.in_bulk()
-    marked = 0
     for site_id, terms in terms_of(sites).items():
         touched = {
             hour
@@ -188,8 +213,7 @@ def _mark(rows: Iterable[GridHour], *, now: datetime) -> int:
             if (of := terms_at(terms, hour)) and (zone_of(of), emission_basis(of)) == (zone, basis)
         }
         if touched:
-            marked += mark_site_hours(sites[site_id], touched, now=now)
-    return marked
+            yield sites[site_id], touched
 
 
 def _claim(feed: GridFeed, *, now: datetime) -> bool:

@@ -9,7 +9,8 @@ from django.db.models import Q, Sum
 from accounting.factorbook.price_rows import Touched
 from accounting.ledger.instants import HOUR, hour_of
 from accounting.ledger.load import hours_with_samples
-from accounting.models import Device, DirtyHour, EnergyHour, LedgerHour, Site
+from accounting.ledger.restate import Cause, restate_hours
+from accounting.models import Device, DirtyHour, EnergyHour, LedgerHour, Restatement, Site
 
 _SLACK_S = 1e-3
 _AT_ONCE = 5_000
@@ -46,17 +47,27 @@ def mark_site(site: Site, *, since: datetime, now: datetime) -> int:
     return _mark(of_site.order_by().values_list("device_id", "hour").distinct(), now=now)
 
 
-def mark_priced(touched: Touched, *, now: datetime) -> int:
-    """Mark the hours that a change of prices moves, as far as the ledger has them. Returns how many."""
-    count = 0
+def restate_priced(touched: Touched, *, reason: str, actor: object, now: datetime, site: Site | None = None) -> int:
+    """Restate the hours that a change of prices moves, as far as the ledger has them. Returns how many.
+
+    In the transaction that made the change, after `hold_book`.
+    """
+    pairs = sorted(_priced(touched), key=lambda one: (one[1], one[0]))
+    cause = Cause(Restatement.Cause.PRICES, site=site)
+    restatement = restate_hours(pairs, reason=reason, actor=actor, cause=cause, now=now)
+    return restatement.hours if restatement else 0
+
+
+def _priced(touched: Touched) -> set[tuple[int, datetime]]:
+    found: set[tuple[int, datetime]] = set()
     for site_id, hours in sorted(touched.hours.items()):
         for some in _batches(sorted(hours)):
-            count += _mark(_rows(_of_site(site_id) & Q(hour__in=some)), now=now)
+            found.update(_rows(_of_site(site_id) & Q(hour__in=some)))
     for site_id, start, end in touched.spans:
-        count += _mark(_rows(_of_site(site_id) & Q(hour__gte=start, hour__lt=end)), now=now)
+        found.update(_rows(_of_site(site_id) & Q(hour__gte=start, hour__lt=end)))
     for device_id, start, end in touched.device_spans:
-        count += _mark(_rows(Q(device=device_id, hour__gte=start, hour__lt=end)), now=now)
-    return count
+        found.update(_rows(Q(device=device_id, hour__gte=start, hour__lt=end)))
+    return found
 
 
 def _batches(hours: list[datetime]) -> Iterator[list[datetime]]:
@@ -72,22 +83,16 @@ def _rows(condition: Q) -> Iterable[tuple[int, datetime]]:
     return LedgerHour.objects.filter(condition).order_by().values_list("device_id", "hour").distinct()
 
 
+def in_ledger(site: Site, hours: Iterable[datetime]) -> Iterator[tuple[int, datetime]]:
+    """Which of exactly these hours this site's devices have in the ledger."""
+    rest = iter(sorted(hours))
+    while some := list(islice(rest, _HOURS_AT_ONCE)):
+        yield from _rows(_of_site(site.pk) & Q(hour__in=some))
+
+
 def mark_site_hours(site: Site, hours: Iterable[datetime], *, now: datetime) -> int:
     """Mark exactly these hours, as far as this site's devices have them in the ledger. Returns how many marks."""
-    count, rest = 0, iter(sorted(hours))
-    of_site = LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site)).order_by()
-    while some := list(islice(rest, _HOURS_AT_ONCE)):
-        count += _mark(of_site.filter(hour__in=some).values_list("device_id", "hour").distinct(), now=now)
-    return count
-
-
-def mark_devices(device_ids: Iterable[int], *, now: datetime) -> int:
-    """Mark every hour that these devices and others of their hosts have in the ledger: what they are was corrected.
-
-    The others too, because a sensor of the whole node decides what counts of them.
-    """
-    of_devices = LedgerHour.objects.filter(device__host__devices__in=list(device_ids))
-    return _mark(of_devices.order_by().values_list("device_id", "hour").distinct(), now=now)
+    return _mark(in_ledger(site, hours), now=now)
 
 
 def mark_everything(*, now: datetime) -> int:

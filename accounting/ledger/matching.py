@@ -25,6 +25,7 @@ from accounting.factorbook.contracts import (
     stands_on,
 )
 from accounting.factorbook.terms import terms_of
+from accounting.ledger import contract_changes
 from accounting.ledger.rollups import one_at_a_time
 from accounting.methods.market import allocate
 from accounting.models import (
@@ -33,6 +34,7 @@ from accounting.models import (
     InstrumentUse,
     LedgerHour,
     Matching,
+    Restatement,
     Site,
     SiteTerms,
     StaleMatch,
@@ -74,12 +76,22 @@ def note_year(year: int) -> None:
     _note({*rows.values_list("day", flat=True).distinct(), date(year, 1, 1)})
 
 
-def release(contract: EnergyContract, *, now: datetime) -> None:
-    """Before a contract is removed: mark the hours that it covers, and note its year."""
+def change(
+    years: Collection[int], contracts: Sequence[EnergyContract], *, reason: str, actor: object, now: datetime
+) -> Restatement:
+    """Somebody made or changed contracts of these years: they are matched again, and what moves is restated."""
+    for year in years:
+        note_year(year)
+    return contract_changes.wait_for(years, contracts, reason=reason, actor=actor, now=now)
+
+
+def release(contract: EnergyContract, *, reason: str, actor: object, now: datetime) -> None:
+    """Before a contract is removed: restate the hours that it covers, and whatever takes over from it."""
+    restatement = change({contract.vintage}, [contract], reason=reason, actor=actor, now=now)
     spans = contract.uses.order_by().values_list("site").annotate(Min("start"), Max("end"))
-    for site_id, start, end in spans:
-        DirtyHour.objects.mark(_device_hours(site_id, start, end), now=now)
-    note_year(contract.vintage)
+    covered = {hour for span in spans for hour in _device_hours(*span)}
+    DirtyHour.objects.mark(covered, now=now)
+    contract_changes.keep([restatement], covered)
 
 
 def settle(*, now: datetime) -> int:
@@ -105,9 +117,18 @@ def _settle_some(*, now: datetime) -> int:
     stale = _replace(_hourly_of(chosen), _hourly(chosen, contracts, terms))
     if not any(day.year == year for day in noted if day > chosen[-1]):
         stale |= _replace(_annual_of(year), _annual(year, contracts, terms, now=now))
-    DirtyHour.objects.mark(stale, now=now)
+    DirtyHour.objects.mark(stale, now=now)  # all of them first, in the order in which posters mark
+    contract_changes.keep(contract_changes.waiting(year), stale)
     StaleMatch.objects.filter(pk__in=[noted[day] for day in chosen]).delete()
+    for restatement in contract_changes.waiting(year):
+        if not StaleMatch.objects.filter(day__range=_days_of(restatement)).exists():
+            contract_changes.close(restatement)
     return len(stale)
+
+
+def _days_of(restatement: Restatement) -> tuple[date | None, date | None]:
+    """First and last UTC day of what it waits for."""
+    return tuple(edge and edge.astimezone(UTC).date() for edge in (restatement.first_hour, restatement.last_hour))
 
 
 def _note(days: Iterable[date]) -> None:

@@ -7,7 +7,7 @@ transaction. A rebuild does the rest; `settle` closes the restatement once every
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
 from django.db import transaction
@@ -54,7 +54,7 @@ def restate_hours(
 ) -> Restatement | None:
     """The same for device-hours that have rows in the ledger, in the order of the hours and each once."""
     restatement = None
-    for batch in _batches(device_hours):
+    for batch in batches(device_hours):
         restatement = restatement or begin(reason=reason, actor=actor, cause=cause, now=now)
         mark(restatement, batch)
     return restatement
@@ -87,14 +87,34 @@ def mark(restatement: Restatement, device_hours: Collection[DeviceHour]) -> None
     standing = [row for row in TeamDay.objects.filter(day=day) if _key(row)[1:] in keys - kept]
     RestatedDay.objects.bulk_create([_kept(restatement, row, after=False) for row in standing], 500)
     _keep_devices(restatement, device_hours)
-    DirtyHour.objects.mark(device_hours, now=restatement.at)
-    for q in some:  # `settle` waits for these marks, whoever came first
-        DirtyHour.objects.filter(q, marked_at__gt=restatement.at).update(marked_at=restatement.at)
+    _await(device_hours, restatement)
     hours = [hour for _, hour in device_hours]
     restatement.first_hour = min(filter(None, (restatement.first_hour, min(hours))))
     restatement.last_hour = max(filter(None, (restatement.last_hour, max(hours))))
     restatement.hours += len(device_hours)
     restatement.save(update_fields=["first_hour", "last_hour", "hours"])
+
+
+def mark_more(restatement: Restatement, device_hours: Collection[DeviceHour]) -> None:
+    """The same once more for device-hours of one UTC day, some of which may be marked by it already."""
+    day = _day(min(hour for _, hour in device_hours))
+    start = datetime.combine(day, time(), tzinfo=UTC)
+    of_day = restatement.devices.filter(first_hour__gte=start, first_hour__lt=start + timedelta(days=1))
+    spans: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for device_id, first, last in of_day.values_list("device_id", "first_hour", "last_hour"):
+        spans[device_id].append((first, last))
+    again = {(pk, hour) for pk, hour in device_hours if any(a <= hour <= b for a, b in spans[pk])}
+    if fresh := sorted(set(device_hours) - again):
+        mark(restatement, fresh)
+    if again:
+        _await(again, restatement)
+
+
+def _await(device_hours: Collection[DeviceHour], restatement: Restatement) -> None:
+    """Mark them so that `settle` waits for these marks, whoever came first."""
+    DirtyHour.objects.mark(device_hours, now=restatement.at)
+    for few in _few_devices(device_hours):
+        DirtyHour.objects.filter(within(few), marked_at__gt=restatement.at).update(marked_at=restatement.at)
 
 
 def settle(*, now: datetime) -> int:
@@ -132,7 +152,7 @@ def _settled(pk: int, *, now: datetime) -> bool:
     return True
 
 
-def _batches(device_hours: Iterable[DeviceHour]) -> Iterable[list[DeviceHour]]:
+def batches(device_hours: Iterable[DeviceHour]) -> Iterable[list[DeviceHour]]:
     """Of one UTC day each, and not too long."""
     for _, of_day in groupby(device_hours, key=lambda one: _day(one[1])):
         hours = list(of_day)

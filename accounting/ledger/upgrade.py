@@ -1,4 +1,4 @@
-"""After an upgrade: hours made with other packaged factors, or by other methods, are restated, and it is said why."""
+"""After an upgrade: hours made with other packaged factors, methods or settings are restated, and it is said why."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -21,6 +22,8 @@ from accounting.models import LedgerHour, OwnFactor, Restatement, SeenCatalogue,
 
 _NAMED = 3  # changed factors that the reason spells out; the restatement lists the ids of all
 _ACTOR = "upgrade"
+_SETTINGS = ("max_gap_s", "facility_max_age_s", "emission_basis", "market_matching", "currency")  # figures follow them
+_SETTING = "setting:"
 Said = list[str | float]  # quantity, key, low, mid, high, unit, status
 Marking = Restatement.State.MARKING
 
@@ -33,10 +36,11 @@ class Difference:
     base_ids: frozenset[str]  # of rows that changed or went
     parts: frozenset[str]  # of ids that answered where there is a row now
     reason: str
+    settings: bool = False  # one of them changed: every hour may follow it
 
     def touches(self, factor_ids: Iterable[str], method: str) -> bool:
         other_method = self.methods[0] != self.methods[1] and method != METHOD
-        return other_method or cites(factor_ids, base_ids=self.base_ids, parts=self.parts)
+        return self.settings or other_method or cites(factor_ids, base_ids=self.base_ids, parts=self.parts)
 
 
 def restate_upgrade(*, now: datetime) -> Restatement | None:
@@ -46,7 +50,7 @@ def restate_upgrade(*, now: datetime) -> Restatement | None:
     next call. Run it before the first rebuild after an upgrade.
     """
     seen = SeenCatalogue.objects.defer("rows").filter(pk=1).first()
-    said, digest = _installed(catalog())
+    said, digest = _in_force()
     if seen is not None and (seen.method, seen.digest) == (METHOD, digest):
         return None
     if seen is None and not LedgerHour.objects.exclude(method=METHOD).exists():
@@ -72,7 +76,7 @@ def _begun(difference: Difference, digest: str, *, now: datetime) -> Restatement
         if left := Restatement.objects.filter(state=Marking, reason=difference.reason).first():
             return left
         other_methods = difference.methods[0] != difference.methods[1]
-        kind = Restatement.Cause.METHODS if other_methods else Restatement.Cause.PACKAGED_FACTORS
+        kind = Restatement.Cause.METHODS if other_methods or difference.settings else Restatement.Cause.PACKAGED_FACTORS
         methods = difference.methods if other_methods else ("", "")
         cause = Cause(kind, sorted(difference.base_ids), methods)
         return begin(reason=difference.reason, actor=_ACTOR, cause=cause, now=now, state=Marking)
@@ -105,6 +109,16 @@ def _remember(said: Mapping[str, Said], digest: str, *, now: datetime) -> None:
     SeenCatalogue.objects.update_or_create(pk=1, defaults=values)
 
 
+def _in_force() -> tuple[dict[str, Said], str]:
+    """The packaged rows, and the settings as if they were some."""
+    said, digest = _installed(catalog())
+    ours: dict[str, Said] = {
+        f"{_SETTING}{name}": ["setting", str(settings.GREENAI[name]), 0.0, 0.0, 0.0, "", Status.MODELLED.value]
+        for name in _SETTINGS
+    }
+    return said | ours, hashlib.sha256(f"{digest}{json.dumps(ours)}".encode()).hexdigest()
+
+
 @cache
 def _installed(packaged: Catalog) -> tuple[dict[str, Said], str]:
     said: dict[str, Said] = {
@@ -125,14 +139,23 @@ def _difference(seen: SeenCatalogue | None, said: Mapping[str, Said]) -> Differe
         return Difference(methods, frozenset(), frozenset(), _words(methods, {}, {}, ()))
     methods = (seen.method, METHOD)
     changed = {one for one in before if one in said and list(said[one]) != list(before[one])}
-    gone = set(before) - set(said)
-    new = set(said) - set(before)
-    base_ids = changed | gone
+    gone = {one for one in set(before) - set(said) if not one.startswith(_SETTING)}
+    new = {one for one in set(said) - set(before) if not one.startswith(_SETTING)}
+    ours = {one for one in changed if one.startswith(_SETTING)}
+    base_ids = (changed - ours) | gone
     known = {tuple(before[one][:2]) for one in base_ids}
     parts = _answered_before(before, {tuple(said[one][:2]) for one in new} - known)
     if any(tuple(before[one][:2]) == ("tolerance", "zone_in_country") for one in base_ids):
         parts.add(WIDENED)
-    return Difference(methods, frozenset(base_ids), frozenset(parts), _words(methods, before, said, base_ids, new))
+    words = [_setting_words(one, before, said) for one in sorted(ours)]
+    if base_ids or new or methods[0] != methods[1]:
+        words.append(_words(methods, before, said, base_ids, new))
+    reason = "; ".join(words) or "packaged factors changed"
+    return Difference(methods, frozenset(base_ids), frozenset(parts), reason, settings=bool(ours))
+
+
+def _setting_words(one: str, before: Mapping[str, Said], said: Mapping[str, Said]) -> str:
+    return f"the setting {one.removeprefix(_SETTING)} changed from {before[one][1]} to {said[one][1]}"
 
 
 def _answered_before(before: Mapping[str, Said], of: Collection[tuple[str | float, ...]]) -> set[str]:
@@ -152,6 +175,7 @@ def _rows_of(rows: Mapping[str, Said]) -> list[Row]:
             str(quantity), str(key), "", date.min, None, "",
         )
         for one, (quantity, key, *ends, unit, status) in rows.items()
+        if not one.startswith(_SETTING)
     ]  # fmt: skip
 
 

@@ -16,6 +16,9 @@ class Restatement(models.Model):
         SITE_TERMS = "site_terms", "Terms of a site"
         DEVICE = "device", "What a device is"
         CONTRACT = "contract", "Contract or tariff"
+        PRICES = "prices", "Prices, tariffs or exchange rates"
+        PLACEMENT = "placement", "Where a host stands"
+        GRID_HOURS = "grid_hours", "Imported grid hours"
 
     class State(models.TextChoices):
         MARKING = "marking", "Marking hours"

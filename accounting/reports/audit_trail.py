@@ -8,11 +8,13 @@ from typing import Any
 from django.conf import settings
 
 from accounting.methods.units import US_PER_HOUR
-from accounting.models import DeviceSample, EnergyHour, LedgerHour
+from accounting.models import DeviceSample, EnergyHour, LedgerHour, Restatement
 from accounting.models.ledger import PARTS, QUANTITIES
 from accounting.reports.provenance import describe
+from accounting.reports.restatements import restatements_of
 
 SCHEMA = 1
+_SETTINGS = ("max_gap_s", "facility_max_age_s", "currency", "emission_basis", "market_matching")  # figures follow them
 _READING = ("measured_at_us", "source", "power_w", "energy_j", "utilization", "job_id", "measured", "epoch", "revision")
 _EPOCH, _HOUR = datetime(1970, 1, 1, tzinfo=UTC), timedelta(hours=1)
 
@@ -27,10 +29,11 @@ def audit_trail(rows: Sequence[LedgerHour], *, subject: dict[str, Any], totals: 
     return {
         "schema": SCHEMA,
         "subject": subject,
-        "settings": {name: settings.GREENAI[name] for name in ("max_gap_s", "facility_max_age_s", "currency")},
+        "settings": {name: settings.GREENAI[name] for name in _SETTINGS},
         "methods": sorted({row.method for row in rows}),
         "totals": totals,
         "factors": [_factor(line) for line in describe(factor_ids)],
+        "restatements": [_restatement(one) for one in restatements_of(rows)],
         "readings": [_readings(device_id, hour) for device_id, hour in _device_hours(rows)],
         "rows": [_row(row, energy) for row, energy in _with_energy(rows)],
     }
@@ -90,6 +93,20 @@ def _readings(device_id: int, hour: datetime) -> dict[str, Any]:
         digest.update(repr(reading).encode())
         count += 1
     return {"device_id": device_id, "hour": hour, "count": count, "sha256": digest.hexdigest() if count else None}
+
+
+def _restatement(one: Restatement) -> dict[str, Any]:
+    return {
+        "at": one.at,
+        "reason": one.reason,
+        "cause": one.cause,
+        "factors": one.factor_ids,
+        "methods": [one.method_before, one.method_after],
+        "first_hour": one.first_hour,
+        "last_hour": one.last_hour,
+        "state": one.state,
+        "done_at": one.done_at,
+    }
 
 
 def _factor(line: Any) -> dict[str, Any]:

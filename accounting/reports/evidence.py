@@ -23,6 +23,7 @@ class TooManyRows(ValueError):
 class DeviceHour:
     """One device and hour, its rows added up; `factor_ids` and `statuses` of all of them."""
 
+    device_id: int
     device: str
     hour: datetime
     it_energy_kwh: float
@@ -62,6 +63,7 @@ def _device_hour(rows: list[LedgerHour]) -> DeviceHour:
         for name in ("it_energy_kwh", "facility_energy_kwh", "co2e_location_g", "embodied_g", "covered_s")
     }
     return DeviceHour(
+        device_id=rows[0].device_id,
         device=str(rows[0].device),
         hour=rows[0].hour,
         statuses=tuple(sorted({row.status for row in rows})),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from accounting.methods.sci import FunctionalUnit
 from accounting.reports.footprint import Slice
-from accounting.reports.quantities import Quantity, quantities
+from accounting.reports.quantities import NAMES, Quantity, quantities
 from accounting.reports.tables import Column, Table, Value
 
 _TEXT = False
@@ -18,7 +18,7 @@ def footprint_table(
         quantities(p.totals, p.factor_ids, currency=currency, basis=basis, functional_unit=functional_unit)
         for p in parts
     ]
-    names = list(answers[0]) if answers else []
+    names = NAMES
     columns = [
         Column("start", "From", _TEXT), Column("end", "To", _TEXT), Column("part", "Part", _TEXT),
         *(Column(f"{_key(name, currency)}{end}", name) for name in names for end in ("", "_low", "_high")),

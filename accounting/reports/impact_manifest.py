@@ -4,7 +4,7 @@ Format: Green Software Foundation, Impact Framework 1.x, manifest reference. Qua
 name (`energy` is facility energy in kWh, `grid/carbon-intensity` in g/kWh, carbon in g).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
@@ -48,9 +48,11 @@ def manifest(hours: Iterable[DeviceHour], *, name: str, description: str) -> dic
     The ledger's facility energy and the intensity that its carbon comes to in the hour are inputs; carbon is computed
     from them by the pipeline, and stands in the outputs as it comes out.
     """
+    several = list(hours)
+    names = _names(several)
     inputs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for hour in hours:
-        inputs[hour.device].append(_input(hour))
+    for hour in several:
+        inputs[names[hour.device_id]].append(_input(hour))
     children = {
         device: {
             "pipeline": {"compute": list(_PLUGINS)},
@@ -77,6 +79,13 @@ def as_yaml(document: dict[str, Any]) -> str:
 class _Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _names(hours: Iterable[DeviceHour]) -> dict[int, str]:
+    """Of each device; hosts of different teams may bear the same name, and then their number tells them apart."""
+    of = {hour.device_id: hour.device for hour in hours}
+    count = Counter(of.values())
+    return {pk: name if count[name] == 1 else f"{name} #{pk}" for pk, name in of.items()}
 
 
 def _input(hour: DeviceHour) -> dict[str, Any]:

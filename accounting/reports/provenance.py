@@ -38,6 +38,9 @@ QUANTITY_WORDS = {
     "power_model": "Load model",
     "fuel_intensity": "Emissions of a fuel's electricity",
     "residual_mix": "Residual mix (market-based)",
+    "contract": "Emissions as a contract states them",
+    "exchange": "Exchange rate of the day",
+    "rental": "Rent of the device",
     "cloud_cfe": "Carbon-free energy of a cloud region, by the hour",
 }
 OWN_WORDS = {

@@ -14,6 +14,10 @@ from accounting.reports.provenance import describe
 from accounting.reports.records import Totals, plus
 
 _ROUNDING = 1e-9  # of one sum against another
+NAMES = (  # of every quantity, in the order of an answer
+    "it_energy_kwh", "facility_energy_kwh", "co2e_location_kg", "co2e_market_kg", "embodied_kg", "water_onsite_l",
+    "water_offsite_l", "water_l", "cost", "co2e_total_kg", "sci_g_per_unit",
+)  # fmt: skip
 _ENERGY = ("energy",)
 _FACILITY = (*_ENERGY, "pue")
 _LOCATION = (*_FACILITY, "intensity")
@@ -43,16 +47,23 @@ _METHODS = {
     "cost": "electricity, rental and carbon price, as far as they are known",
     "sci_g_per_unit": "((E x I) + M) / R, ISO/IEC 21031, location-based",
 }
-_WORDS_OF_TOPIC = {
-    "energy": ("tolerance", "tdp", "power_model", "idle_share", "attribution"),
-    "pue": ("pue", "cooling_power"),
-    "intensity": ("intensity", "grid_intensity", "grid", "zone_in_country", "year_to_hour"),
-    "market": ("contract", "certificate", "supplier", "residual_mix", "cfe"),
-    "wue": ("wue", "water"),
-    "ewif": ("ewif",),
-    "price": ("price", "price-hour", "tariff", "exchange", "rental", "carbon_price"),
-    "embodied": ("embodied", "lifetime", "device", "component", "server", "die", "host", "allocation"),
-}
+_WORDS_OF_TOPIC = {  # beginnings of ids, and quantities as own factors and sites name them
+    "energy": ("tolerance", "tdp", "accelerator_tdp", "cpu_tdp", "power_model", "idle_share", "attribution"),
+    "pue": ("pue", "cloud_pue", "cooling_power"),
+    "intensity": (
+        "intensity", "grid_intensity", "continent_grid_intensity", "cloud_grid_intensity", "grid", "zone_in_country",
+        "year_to_hour", "fuel", "fuel_intensity",
+    ),
+    "market": ("contract", "certificate", "supplier", "residual_mix", "residual", "cfe", "cloud_cfe"),
+    "wue": ("wue", "cloud_wue", "water"),
+    "ewif": ("ewif", "continent_ewif"),
+    "price": ("price", "price_zone", "price-hour", "tariff", "exchange", "rental", "carbon_price"),
+    "embodied": (
+        "embodied", "embodied_component", "embodied_server", "lifetime", "device", "component", "server", "die",
+        "die_mm2", "memory", "accelerator_memory", "host", "allocation",
+    ),
+}  # fmt: skip
+_ALSO = {"tdp": ("embodied",), "accelerator_tdp": ("embodied",)}  # a cooler is made for the power of its chip
 _TOPIC = {word: topic for topic, words in _WORDS_OF_TOPIC.items() for word in words}
 
 
@@ -109,15 +120,23 @@ class _Evidence:
 
     def __init__(self, totals: Totals, factor_ids: Iterable[str]) -> None:
         lines = describe(factor_ids)
-        self._topics = {line.id: topic_of(line.id) for line in lines}
+        self._topics = {line.id: topics_of(line.id) for line in lines}
         self._statuses = {line.id: line.status for line in lines}
         self._energy = Status.MEASURED if (totals.measured_share or 0.0) > 1 - _ROUNDING else Status.MODELLED
 
     def quantity(self, name: str, reach: Range, unit: str, topics: Collection[str]) -> Quantity:
-        moving = tuple(i for i, topic in self._topics.items() if topic in topics)
-        statuses = [status for i in moving if (status := self._statuses[i])]
+        moving = tuple(i for i, of in self._topics.items() if not set(of).isdisjoint(topics))
+        statuses = [status for i in moving if _is_input(i, topics) and (status := self._statuses[i])]
         worst = Status.worst([*statuses, self._energy] if "energy" in topics else statuses)
         return Quantity(reach.low, reach.mid, reach.high, unit, worst, _METHODS[name], moving)
+
+
+def _is_input(factor_id: str, topics: Collection[str]) -> bool:
+    """Whether how well it is known counts: not for how far a reading may be off, nor for what tells idle draw apart."""
+    if factor_id.startswith("tolerance:") or (factor_id.startswith("own:") and ":tolerance:" in factor_id):
+        return False
+    of_split = {"idle_share", "tdp", "accelerator_tdp"}
+    return _word_of(factor_id) not in of_split or not set(topics).isdisjoint(topics_of(factor_id)[1:])
 
 
 def _unit(name: str, currency: str) -> str:
@@ -128,15 +147,25 @@ def _unit(name: str, currency: str) -> str:
 
 def topic_of(factor_id: str) -> str:
     """What an id speaks of: energy, pue, intensity, market, wue, ewif, price or embodied; empty where unknown."""
+    word = _word_of(factor_id)
+    return _TOPIC.get(word, "energy" if factor_id.startswith("tolerance:") or ":tolerance:" in factor_id else "")
+
+
+def topics_of(factor_id: str) -> tuple[str, ...]:
+    """The same, and what else the number may have moved."""
+    return (topic_of(factor_id), *_ALSO.get(_word_of(factor_id), ()))
+
+
+def _word_of(factor_id: str) -> str:
+    """telemetry:paris:pue, site:paris:pue@2026-11-21, own:7:pue:default and tolerance:pue/declared speak of pue."""
     kind, _, rest = factor_id.partition(":")
-    if kind in ("telemetry", "site", "own"):  # telemetry:paris:pue, site:paris:pue@2026-11-21, own:7:pue:default
-        return _TOPIC.get(rest.split(":")[1].partition("@")[0] if ":" in rest else rest, "")
+    if kind in ("telemetry", "site", "own"):
+        _, _, rest = rest.partition(":")
+        kind, _, rest = rest.partition(":")
+        kind = kind.partition("@")[0]
     if kind == "device" and rest.endswith(":rental"):
-        return "price"
-    if kind == "tolerance":
-        of = rest.partition("/")[0]
-        return _TOPIC.get(of, "energy")
-    return _TOPIC.get(kind, "")
+        return "rental"
+    return rest.partition("/")[0] if kind == "tolerance" else kind
 
 
 def _ranges(totals: Totals) -> dict[str, Range | None]:

@@ -20,6 +20,7 @@ from accounting.methods.records import Range
 from accounting.methods.units import G_PER_KG
 from accounting.models import Site, VendorFootprint, VendorReport
 from accounting.reports import provenance, queries
+from accounting.reports.quantities import topic_of
 from accounting.reports.reconcile import Basis, Comparison, Ours, Theirs, compare
 from accounting.reports.records import Sees, Totals, plus
 
@@ -34,7 +35,6 @@ _KG_COLUMNS = (
     "total_market_kg",
     "unstated_kg",
 )
-_INTENSITY_IDS = ("intensity:", "grid:")
 PROVIDER_WORDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
 
 Place = tuple[str, str]  # provider, region
@@ -249,7 +249,8 @@ def _ours(month: _OurMonth, basis: Basis) -> Ours:
     totals = [part.totals for part in month.parts]
     due_s = math.fsum(one.covered_s + one.missing_s for one in totals)
     known = [one.market_g if basis is Basis.MARKET else one.co2e_location_g for one in totals]
-    sources = _intensity_sources(frozenset[str]().union(*(part.factor_ids for part in month.parts)))
+    topic = "market" if basis is Basis.MARKET else "intensity"
+    sources = _sources(topic, frozenset[str]().union(*(part.factor_ids for part in month.parts)))
     return Ours(
         sites=month.sites,
         operational_kg=None if None in known else _kg(one for one in known if one is not None),
@@ -269,15 +270,20 @@ def _kg(grams: Iterable[Range]) -> Range:
     return whole.scaled(1 / G_PER_KG)
 
 
-def _intensity_sources(factor_ids: Iterable[str]) -> list[tuple[str, int | None]]:
-    """(what our intensity stands on, the year of a yearly mean) of every intensity there."""
-    of_intensity = (i for i in factor_ids if i.startswith(_INTENSITY_IDS) or i.endswith(":grid_intensity"))
+def _sources(topic: str, factor_ids: Iterable[str]) -> list[tuple[str, int | None]]:
+    """(what our intensity stands on, the year of a yearly mean) of every intensity there, the packaged and our own."""
+    of_intensity = (i for i in factor_ids if topic_of(i) == topic and "tolerance:" not in i and not _of_terms(i))
     return [
         (f"{line.of}, {line.source}, {line.factor.year}", line.factor.year)
         if line.factor
         else (f"{line.of}, {line.source}", None)
         for line in provenance.describe(of_intensity)
     ]
+
+
+def _of_terms(factor_id: str) -> bool:
+    """Stated by a site or a contract: the year in which it was stated is not that of a mean."""
+    return factor_id.startswith(("site:", "contract:"))
 
 
 def _sorted(versions: Iterable[str]) -> tuple[str, ...]:

@@ -58,8 +58,12 @@ class Totals:
 
     @property
     def market_g(self) -> Range | None:
-        """Market-based operational CO2e; None where any of the energy has no known factor: unknown is not nought."""
-        return self.co2e_market_g if (self.market_coverage or 0.0) > 1 - _ROUNDING else None
+        """Market-based operational CO2e; None where any of the energy has no known factor: unknown is not nought.
+
+        Without energy it is nought, whatever the factor.
+        """
+        coverage = self.market_coverage
+        return self.co2e_market_g if coverage is None or coverage > 1 - _ROUNDING else None
 
     @property
     def known_market_g(self) -> Range | None:

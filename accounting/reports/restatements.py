@@ -1,6 +1,7 @@
 """What was restated, why, and from what to what: notes beside totals, the list, and one restatement day by day."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +93,23 @@ def job_notes(job: Job) -> list[Note]:
     touched = of_job.filter(hour__gte=OuterRef("first_hour"), hour__lte=OuterRef("last_hour"))
     runs = RestatedDevice.objects.filter(Exists(touched)).values("restatement")
     return [_note(one) for one in Restatement.objects.filter(pk__in=runs)[:MOST_NOTES]]
+
+
+def restatements_of(rows: Collection[LedgerHour]) -> list[Restatement]:
+    """Every restatement of any of these ledger rows, the oldest first. Two queries."""
+    if not rows:
+        return []
+    hours: dict[int, list[datetime]] = defaultdict(list)
+    for row in rows:
+        hours[row.device_id].append(row.hour)
+    every = [hour for of in hours.values() for hour in of]
+    runs = RestatedDevice.objects.filter(device__in=hours, first_hour__lte=max(every), last_hour__gte=min(every))
+    found = {
+        pk
+        for pk, device_id, first, last in runs.values_list("restatement", "device", "first_hour", "last_hour")
+        if any(first <= hour <= last for hour in hours[device_id])
+    }
+    return list(Restatement.objects.filter(pk__in=found).order_by("at", "pk"))
 
 
 def visible(visibility: Sees) -> QuerySet[Restatement]:

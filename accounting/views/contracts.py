@@ -1,5 +1,7 @@
 """Contracts and certificates: what was bought, who claims it, and how to say more."""
 
+from collections.abc import Collection
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
@@ -10,7 +12,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounting.access import audit, can_administer, visible_to
-from accounting.ledger.matching import note_year, release
+from accounting.ledger import matching
+from accounting.ledger.restate import hold_book
 from accounting.models import ContractHour, EnergyContract
 from accounting.reports.contracts import STATED, contract_lines, contracts_table, site_claims
 from accounting.reports.fleet import visible_sites
@@ -37,7 +40,9 @@ def contract_new(request: HttpRequest) -> HttpResponse:
     form = ContractForm(request.POST or None, initial={"vintage": timezone.now().year})
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
+            hold_book()
             contract = _create(request, form)
+            _restate(request, [contract], f"contract {contract} was entered: {contract.mwh:g} MWh in {contract.zone}")
         messages.success(request, f"{contract} is there. {RESTATED.format(year=contract.vintage)}")
         return redirect("contract", contract.pk)
     context = {
@@ -66,7 +71,9 @@ def contract_page(request: HttpRequest, contract_id: int) -> HttpResponse:
 def contract_delete(request: HttpRequest, contract_id: int) -> HttpResponse:
     contract = get_object_or_404(EnergyContract, pk=contract_id)
     with transaction.atomic():
-        release(contract, now=timezone.now())
+        hold_book()
+        reason = f"contract {contract} was removed"
+        matching.release(contract, reason=reason, actor=request.user, now=timezone.now())
         audit(actor=request.user, action="contract.deleted", subject=contract, **_said(contract))
         contract.delete()
     messages.success(request, f"{contract} is removed. {RESTATED.format(year=contract.vintage)}")
@@ -85,10 +92,12 @@ def contract_profile(request: HttpRequest, contract_id: int) -> HttpResponse:
         messages.error(request, f"Nothing was changed: {refused}.")
         return redirect("contract", contract.pk)
     with transaction.atomic():
+        hold_book()
         contract.profile.all().delete()
         rows = [ContractHour(contract=contract, hour=hour, kwh=kwh) for hour, kwh in series.items()]
         ContractHour.objects.bulk_create(rows, 500)
-        note_year(contract.vintage)
+        said = f"{len(rows)} hours of generation of contract {contract} were stated"
+        _restate(request, [contract], said if rows else f"hours of generation of contract {contract} were taken back")
         audit(actor=request.user, action="contract.profile", subject=contract, hours=len(rows))
     words = f"{len(rows)} hours of generation are there" if rows else "It generates evenly over its period again"
     messages.success(request, f"{words}. {RESTATED.format(year=contract.vintage)}")
@@ -120,8 +129,9 @@ def contract_import(request: HttpRequest) -> HttpResponse:
 
 def _imported(request: HttpRequest, rows: list[Row]) -> HttpResponse:
     with transaction.atomic():
-        for row in rows:
-            _create(request, row.form)
+        hold_book()
+        made = [_create(request, row.form) for row in rows]
+        _restate(request, made, f"{len(made)} contracts were imported" if len(made) > 1 else f"{made[0]} was imported")
     years = ", ".join(str(year) for year in sorted({row.form.instance.vintage for row in rows}))
     messages.success(request, f"{len(rows)} contracts are there. {RESTATED.format(year=years)}")
     return redirect("contracts")
@@ -131,7 +141,6 @@ def _create(request: HttpRequest, form: ContractForm) -> EnergyContract:
     """In the caller's transaction."""
     form.instance.created_by = request.user
     contract = form.save()
-    note_year(contract.vintage)
     audit(actor=request.user, action="contract.created", subject=contract, **_said(contract))
     return contract
 
@@ -143,12 +152,22 @@ def _changed(request: HttpRequest, contract: EnergyContract) -> HttpResponse:
     if not form.is_valid():
         return _shown(request, EnergyContract.objects.get(pk=contract.pk), form)
     with transaction.atomic():
+        hold_book()
         saved = form.save()
-        for year in years | {saved.vintage}:
-            note_year(year)
+        if form.changed_data:
+            words = ", ".join(str(form.fields[name].label or name) for name in form.changed_data)
+            _restate(request, [saved], f"{words} of contract {saved} corrected", years=years)
         audit(actor=request.user, action="contract.changed", subject=saved, **_said(saved))
     messages.success(request, f"Saved. {RESTATED.format(year=saved.vintage)}")
     return redirect("contract", contract.pk)
+
+
+def _restate(
+    request: HttpRequest, contracts: list[EnergyContract], reason: str, *, years: Collection[int] = ()
+) -> None:
+    """In the caller's transaction. `years`: that they were of before."""
+    of = {*years, *(one.vintage for one in contracts)}
+    matching.change(of, contracts, reason=reason, actor=request.user, now=timezone.now())
 
 
 def _shown(request: HttpRequest, contract: EnergyContract, form: ContractForm) -> HttpResponse:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,9 +17,8 @@ from accounting.access import audit, can_administer, can_change, visible_to
 from accounting.factorbook.terms import zone_of
 from accounting.forms import SiteForm
 from accounting.ledger.instants import hour_of
-from accounting.ledger.marking import mark_devices, mark_site
 from accounting.ledger.restate import Cause, hold_book, restate
-from accounting.models import Device, Host, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
+from accounting.models import Device, LedgerHour, Restatement, SampleConflict, Site, SiteTerms
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
@@ -39,7 +38,7 @@ from accounting.views.asking import (
     period_context,
     zone,
 )
-from accounting.views.fleet_forms import DeviceForm, HostForm
+from accounting.views.fleet_forms import DeviceForm
 from accounting.views.terms_form import SiteTermsForm
 
 METRICS = {metric: words for metric, (words, _) in figures.METRIC_WORDS.items()}
@@ -147,10 +146,14 @@ def _blank(site: Site, latest: SiteTerms | None, now: datetime) -> SiteTermsForm
 
 def _save_site(request: HttpRequest, form: SiteForm) -> HttpResponse:
     with transaction.atomic():
+        hold_book()
         site = form.save()
         first = site.tariffs.order_by("valid_from").first()
         if "time_zone" in form.changed_data and first:  # its tariffs are read by another clock from now on
-            mark_site(site, since=first.valid_from, now=timezone.now())
+            rows = _rows_of(site).filter(hour__gte=hour_of(first.valid_from))
+            cause = Cause(Restatement.Cause.PRICES, site=site)
+            reason = f"the tariffs of {site} are read by the clock of {site.time_zone}"
+            restate(rows, reason=reason, actor=request.user, cause=cause, now=timezone.now())
         audit(actor=request.user, action="site.changed", subject=site, changed=form.changed_data)
     messages.success(request, "Saved.")
     return redirect("site", site.pk)
@@ -166,43 +169,18 @@ def _save_terms(request: HttpRequest, site: Site, form: SiteTermsForm) -> HttpRe
     with transaction.atomic():
         hold_book()
         SiteTerms.objects.update_or_create(site=site, valid_from=since, defaults=said)
-        of_site = Q(site=site) | Q(device__host__site=site)
         reason = f"new terms of {site} hold since {since:%Y-%m-%d %H:%M} UTC"
         cause = Cause(Restatement.Cause.SITE_TERMS, site=site)
-        rows = LedgerHour.objects.filter(of_site, hour__gte=hour_of(since))
+        rows = _rows_of(site).filter(hour__gte=hour_of(since))
         restate(rows, reason=reason, actor=request.user, cause=cause, now=now)
         audit(actor=request.user, action="site.terms", subject=site, since=since.isoformat(), **said)
     messages.success(request, f"Saved. Hours of {site} since {timezone.localtime(since):%-d %b %Y %H:%M} are restated.")
     return redirect("site", site.pk)
 
 
-@administrators_only
-@require_http_methods(["GET", "POST"])
-def host_page(request: HttpRequest, host_id: int) -> HttpResponse:
-    """Place a host at a site."""
-    host = get_object_or_404(Host.objects.select_related("team", "site"), pk=host_id)
-    form = HostForm(request.POST or None, instance=host)
-    if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            form.save()
-            mark_devices(list(host.devices.values_list("pk", flat=True)), now=timezone.now())
-            audit(actor=request.user, action="host.placed", subject=host, site=str(host.site or ""))
-        messages.success(request, f"{host.name} stands at {host.site or 'no site'}; its hours are restated.")
-        return redirect("fleet")
-    crumbs = [("Fleet", reverse("fleet")), (host.name, "")]
-    words = (
-        "Its energy is given the grid, PUE, water and price of that site, for all its hours; making the server itself "
-        "is carried by its devices."
-    )
-    context = {
-        "title": f"Place {host.name}",
-        "form": form,
-        "crumbs": crumbs,
-        "wide": True,
-        "lead": words,
-        "cancel_url": reverse("fleet"),
-    }
-    return render(request, "accounting/form_page.html", context)
+def _rows_of(site: Site) -> QuerySet[LedgerHour]:
+    """What stands there now, and what is booked there."""
+    return LedgerHour.objects.filter(Q(site=site) | Q(device__host__site=site))
 
 
 @login_required

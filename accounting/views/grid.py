@@ -127,7 +127,8 @@ def import_confirm(request: HttpRequest) -> HttpResponse:
         messages.error(request, "That preview is too old or was changed: choose the file again.")
         return redirect("grid-import")
     with transaction.atomic():
-        stored = gridfeed.store_hours(csv_file.NAME, found.values, now=timezone.now())
+        because = gridfeed.Because(f"hours of {name} were imported", request.user)
+        stored = gridfeed.store_hours(csv_file.NAME, found.values, now=timezone.now(), because=because)
         audit(actor=request.user, action="grid.imported", subject=name, added=stored.added, replaced=stored.replaced)
     said = f"{stored.added} hours new, {stored.replaced} replaced, {stored.kept} as they were."
     messages.success(request, f"{said} {stored.marked} device-hours are restated.")

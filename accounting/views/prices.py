@@ -14,8 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounting.access import audit, can_administer, visible_to
 from accounting.factorbook import price_files, price_rows
+from accounting.factorbook.price_rows import Touched
 from accounting.factorbook.prices import bands_of
-from accounting.ledger.marking import mark_priced
+from accounting.ledger.marking import restate_priced
+from accounting.ledger.restate import hold_book
 from accounting.models import Site, Tariff
 from accounting.reports import price_tables
 from accounting.reports.fleet import visible_sites
@@ -93,7 +95,8 @@ def _keep(request: HttpRequest, what: str, sheet: price_files.Sheet[Any]) -> Htt
     """Rows and the marks that make the ledger restate what they move, together or not at all."""
     save = price_rows.save_rates if what == "rates" else price_rows.save_prices
     with transaction.atomic():
-        count = mark_priced(save(sheet.lines), now=timezone.now())
+        hold_book()
+        count = _restate(request, save(sheet.lines), f"{len(sheet.lines)} {WORDS[what]} were imported")
         audit(actor=request.user, action=f"prices.{what}", subject=WORDS[what], rows=len(sheet.lines), restated=count)
     messages.success(request, f"{len(sheet.lines)} {WORDS[what]} are kept; {count} device-hours are restated.")
     return redirect("prices")
@@ -129,7 +132,9 @@ def price_drop(request: HttpRequest) -> HttpResponse:
     if not zone and site is None:
         raise Http404
     with transaction.atomic():
-        count = mark_priced(price_rows.drop_prices(site=site, zone="" if site else zone), now=timezone.now())
+        hold_book()
+        touched = price_rows.drop_prices(site=site, zone="" if site else zone)
+        count = _restate(request, touched, f"hourly prices of {site or zone} were taken back", site=site)
         audit(actor=request.user, action="prices.dropped", subject=site or zone, restated=count)
     messages.success(request, f"Hourly prices of {site or zone} are taken back; {count} device-hours are restated.")
     return redirect("prices")
@@ -140,10 +145,16 @@ def price_drop(request: HttpRequest) -> HttpResponse:
 def tariff_drop(request: HttpRequest, tariff_id: int) -> HttpResponse:
     tariff = get_object_or_404(Tariff.objects.select_related("site"), pk=tariff_id)
     with transaction.atomic():
+        hold_book()
         audit(actor=request.user, action="tariff.dropped", subject=tariff.site, name=tariff.name)
-        count = mark_priced(price_rows.drop_tariff(tariff), now=timezone.now())
+        reason = f"tariff {tariff.name} of {tariff.site} was taken back"
+        count = _restate(request, price_rows.drop_tariff(tariff), reason, site=tariff.site)
     messages.success(request, f"{tariff.name} is taken back; {count} device-hours are restated.")
     return redirect("prices")
+
+
+def _restate(request: HttpRequest, touched: Touched, reason: str, *, site: Site | None = None) -> int:
+    return restate_priced(touched, reason=reason, actor=request.user, now=timezone.now(), site=site)
 
 
 def _proposed(request: HttpRequest) -> dict[str, Any]:
@@ -155,11 +166,15 @@ def _proposed(request: HttpRequest) -> dict[str, Any]:
 def _save_tariff(request: HttpRequest, form: TariffForm, bands: list[Any], before: Tariff | None) -> HttpResponse:
     said = form.cleaned_data
     with transaction.atomic():
-        count = 0
+        hold_book()
+        moved = Touched()
         if before and (before.site, before.valid_from) != (said["site"], said["valid_from"]):
-            count += mark_priced(price_rows.drop_tariff(before), now=timezone.now())
+            moved = price_rows.drop_tariff(before)
         tariff, touched = price_rows.save_tariff(**said, bands=bands)
-        count += mark_priced(touched, now=timezone.now())
+        touched.spans += moved.spans
+        alone = tariff.site if {site_id for site_id, *_ in touched.spans} == {tariff.site_id} else None
+        reason = f"tariff {tariff.name} of {tariff.site} was {'corrected' if before else 'stated'}"
+        count = _restate(request, touched, reason, site=alone)
         audit(actor=request.user, action="tariff.saved", subject=said["site"], name=tariff.name, bands=len(bands))
     messages.success(request, f"{tariff.name} is kept; {count} device-hours of {tariff.site} are restated.")
     return redirect("prices")

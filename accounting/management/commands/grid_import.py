@@ -33,7 +33,8 @@ class Command(BaseCommand):
         if options["check"]:
             self.stdout.write(f"{len(found.values)} hours can be read")
             return
-        stored = gridfeed.store_hours(csv_file.NAME, found.values, now=timezone.now())
+        because = gridfeed.Because(f"hours of {file.name} were imported", "grid_import")
+        stored = gridfeed.store_hours(csv_file.NAME, found.values, now=timezone.now(), because=because)
         audit(
             actor="grid_import", action="grid.imported", subject=file.name, added=stored.added, replaced=stored.replaced
         )

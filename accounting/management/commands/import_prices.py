@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from accounting.access import audit
 from accounting.factorbook import price_files, price_rows
-from accounting.ledger.marking import mark_priced
+from accounting.ledger.marking import restate_priced
+from accounting.ledger.restate import hold_book
 from accounting.models import Site
 
 _ERRORS_SHOWN = 20
+_WORDS = {"hours": "hourly prices", "rates": "exchange rates"}
 
 
 class Command(BaseCommand):
@@ -38,7 +40,9 @@ class Command(BaseCommand):
             raise CommandError(f"{len(sheet.errors)} rows cannot be read, nothing was kept:\n{lines}")
         save = price_rows.save_rates if what == "rates" else price_rows.save_prices
         with transaction.atomic():
-            count = mark_priced(save(sheet.lines), now=timezone.now())
+            hold_book()
+            reason = f"{len(sheet.lines)} {_WORDS[what]} were imported"
+            count = restate_priced(save(sheet.lines), reason=reason, actor="import_prices", now=timezone.now())
             audit(actor="import_prices", action=f"prices.{what}", subject=file, rows=len(sheet.lines), restated=count)
         self.stdout.write(f"{len(sheet.lines)} rows are kept; {count} device-hours will be restated.")
 

@@ -11,7 +11,8 @@ from django.test import Client
 
 from accounting.access import issue_token
 from accounting.ledger.rebuild import rebuild_dirty
-from accounting.models import Job, JobMark, LedgerHour, Team
+from accounting.ledger.restate import Cause, restate
+from accounting.models import Job, JobMark, LedgerHour, Team, User
 from accounting.reports import evidence
 from tests.accounting.ledger.rows import EIGHT, NOON, a_device, a_site, post
 
@@ -65,6 +66,17 @@ class TestManifest:
         (child,) = document["tree"]["children"].values()
         assert sum(one["greenai/it-energy"] for one in child["inputs"]) == pytest.approx(2.0)
 
+    def test_tells_machines_of_the_same_name_apart(self, job: Job) -> None:
+        other = Team.objects.create(name="Speech", slug="speech-3")
+        post(a_device("gpu-0", team=other), range(0, 3601, 60), 500.0)
+        while rebuild_dirty(now=NOON):
+            pass
+        auditor = Client()
+        auditor.force_login(User.objects.create(username="aud", organisation_role=User.OrganisationRole.AUDITOR))
+        children = yaml.safe_load(auditor.get(f"/api/v1/manifest?{urlencode(DAY)}").content)["tree"]["children"]
+        hours = [[one["timestamp"] for one in child["inputs"]] for child in children.values()]
+        assert len(children) == 2 and all(len(of) == len(set(of)) for of in hours)
+
 
 class TestAudit:
     @pytest.fixture
@@ -93,8 +105,16 @@ class TestAudit:
         DeviceSample.objects.filter(measured_at_us=int(EIGHT.timestamp() * 1e6)).update(power_w=1001.0)
         assert get(secret, "audit", job=job.key).json()["readings"][0]["sha256"] != first["sha256"]
 
+    def test_says_what_was_restated_and_why(self, secret: str, job: Job) -> None:
+        assert get(secret, "audit", job=job.key).json()["restatements"] == []
+        rows = LedgerHour.objects.filter(job=job)
+        restate(rows, reason="the meter was wrong", actor="ada", cause=Cause("device"), now=NOON)
+        (one,) = get(secret, "audit", job=job.key).json()["restatements"]
+        assert (one["reason"], one["state"]) == ("the meter was wrong", "pending")
+
     def test_names_the_methods_and_the_settings(self, trail: dict) -> None:
         assert trail["methods"] == sorted({row["method"] for row in trail["rows"]}) and trail["settings"]["max_gap_s"]
+        assert {"emission_basis", "market_matching", "currency"} <= set(trail["settings"])
 
 
 class TestRefusals:

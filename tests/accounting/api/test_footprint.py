@@ -9,7 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounting.access import issue_token
-from accounting.models import Job, Project, Site, Team, TeamHour, User
+from accounting.ledger.restate import Cause, restate
+from accounting.models import Job, LedgerHour, Project, Site, Team, TeamHour, User
 from tests.accounting.reports.rows import a_device, ledger_hour
 
 MORNING = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -128,6 +129,31 @@ class TestQuantities:
         )
         assert get(secret, basis="market").json()["totals"]["co2e_total_kg"]["mid"] == pytest.approx(0.1)
 
+    def test_is_nought_by_the_market_where_nothing_was_drawn(self, secret: str, team: Team) -> None:
+        TeamHour.objects.create(hour=MORNING, team=team, status="DEFAULT", embodied_g=10.0, embodied_g_high=10.0)
+        totals = get(secret, basis="market").json()["totals"]
+        assert (totals["co2e_market_kg"]["mid"], totals["co2e_total_kg"]["mid"]) == (0.0, 0.01)
+
+    def test_that_meters_saw_are_measured_whatever_their_tolerance(self, secret: str, team: Team) -> None:
+        ids = ["tolerance:gpu/measured", "idle_share:gpu:acme", "tdp:nvidia-l4:2025", "pue:default:uptime2024"]
+        TeamHour.objects.create(
+            hour=MORNING, team=team, status="DEFAULT", it_energy_kwh=1.0, it_energy_kwh_high=1.0,
+            facility_energy_kwh=1.5, facility_energy_kwh_high=1.5, measured_kwh=1.0, factor_ids=ids,
+        )  # fmt: skip
+        totals = get(secret).json()["totals"]
+        assert totals["it_energy_kwh"]["status"] == "MEASURED" and set(ids[:3]) == set(
+            totals["it_energy_kwh"]["factors"]
+        )
+        assert totals["facility_energy_kwh"]["status"] == "DEFAULT"
+
+    def test_say_what_was_restated_and_why(self, secret: str, team: Team) -> None:
+        ledger_hour(a_device(team=team), MORNING, kwh=2.0, team=team)
+        hours = LedgerHour.objects.all()
+        restate(hours, reason="the meter was wrong", actor="ada", cause=Cause("device"), now=MORNING)
+        (one,) = get(secret).json()["restated"]
+        assert (one["reason"], one["done"]) == ("the meter was wrong", False)
+        assert get(secret, to="2026-11-19T10:00:00Z", **{"from": "2026-11-19T08:00:00Z"}).json()["restated"] == []
+
 
 class TestParts:
     def test_by_hour_follow_each_other_and_add_up_to_the_totals(self, secret: str, team: Team) -> None:
@@ -175,7 +201,10 @@ class TestParts:
             ({"job": "nobody's"}, 404, "unknown_job"), ({"site": "atlantis"}, 404, "unknown_site"),
             ({"functional_unit": "token"}, 422, "bad_parameters"),
             ({"functional_unit": "token", "units": "0"}, 422, "bad_parameters"),
+            ({"functional_unit": "token", "units": "1e-320"}, 422, "bad_parameters"),
+            ({"functional_unit": "token", "units": "nan"}, 422, "bad_parameters"),
             ({"basis": "moral"}, 422, "bad_parameters"),
+            ({"job": "\x00"}, 422, "bad_parameters"), ({"device_model": "a\x00"}, 422, "bad_parameters"),
             ({"to": "2027-11-20T10:00:00Z", "granularity": "hour"}, 422, "bad_period"),
         ],
     )  # fmt: skip
@@ -184,6 +213,13 @@ class TestParts:
 
 
 class TestCsv:
+    def test_has_the_same_columns_where_nothing_is_known(self, secret: str, team: Team) -> None:
+        headers = {"Authorization": f"Bearer {secret}", "Accept": "text/csv"}
+        empty = Client().get(f"/api/v1/footprint?{urlencode(PERIOD)}", headers=headers).content
+        ledger_hour(a_device(team=team), MORNING, kwh=2.0, team=team)
+        full = Client().get(f"/api/v1/footprint?{urlencode(PERIOD)}", headers=headers).content
+        assert empty.splitlines() == full.splitlines()[:1]
+
     def test_holds_the_same_figures_a_line_a_part(self, secret: str, team: Team) -> None:
         ledger_hour(a_device(team=team), MORNING, kwh=2.0, team=team)
         query = urlencode(PERIOD | {"granularity": "hour", "group_by": "team"})

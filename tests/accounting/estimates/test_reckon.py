@@ -1,5 +1,6 @@
 """A run's quantities: worked by hand, and held to what must be true of any run."""
 
+import json
 import math
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounting.estimates.answer import answer
-from accounting.estimates.run import QUANTITIES
+from accounting.estimates.run import LEAST, QUANTITIES
 from accounting.factors import parts
 from accounting.factors.catalog import Catalog, Row, load_packaged
 from accounting.methods.records import Factor, Range, Status
@@ -31,6 +32,10 @@ def error(**stated: Any) -> tuple[str, str]:
     got = ask(**stated)
     assert all(got[name] is None for name in QUANTITIES)
     return got["error"]["code"], got["error"]["field"]
+
+
+def from_nought(most: float) -> st.SearchStrategy[float]:
+    return st.just(0.0) | st.floats(LEAST, most)
 
 
 class TestEnergy:
@@ -145,6 +150,18 @@ class TestContradictions:
     def test_more_hours_than_a_lifetime(self) -> None:
         got = ask(power_w=1, hours=100, lifetime_hours=50)
         assert any(w.startswith("lifetime_hours:") for w in got["warnings"])
+
+    def test_a_zone_beside_a_cloud_region_elsewhere(self) -> None:
+        # FR's grid with Virginia's cooling: what counts for which is said
+        elsewhere = ask(it_energy_kwh=1, zone="FR", cloud_provider="aws", cloud_region="us-east-1")
+        assert any(w.startswith("zone: FR is not where aws:us-east-1 lies") for w in elsewhere["warnings"])
+        nearby = ask(it_energy_kwh=1, zone="US-CA", cloud_provider="aws", cloud_region="us-east-1")
+        assert not any(w.startswith("zone:") for w in nearby["warnings"])
+
+    @pytest.mark.parametrize(("facility_kwh", "warned"), [(10.0, False), (10.5, True), (1000.0, True)])
+    def test_a_building_that_draws_many_times_what_its_machines_do(self, facility_kwh: float, warned: bool) -> None:
+        got = ask(it_energy_kwh=1, facility_energy_kwh=facility_kwh, pue=10)
+        assert any("no building has such a pue" in words for words in got["warnings"]) is warned
 
     def test_a_zone_beside_another_country(self) -> None:
         got = ask(it_energy_kwh=1, zone="FR", country="DE")
@@ -343,13 +360,30 @@ class TestLaws:
         less, more = mids(**base), mids(**base | {field: base[field] * 2})
         assert more["embodied_kg"] < less["embodied_kg"]
 
+    @pytest.mark.parametrize(
+        ("stated", "field"),
+        [
+            ({"it_energy_kwh": 1, "power_w": 1e-300}, "power_w"),
+            ({"it_energy_kwh": 5e-324, "functional_unit": {"name": "x", "count": 1e-9}}, "it_energy_kwh"),
+            ({"it_energy_kwh": 1, "expected": {"cost": 5e-324}}, "expected.cost"),
+        ],
+    )
+    def test_next_to_nothing_is_refused_by_name(self, stated: dict[str, Any], field: str) -> None:
+        assert error(**stated) == ("out_of_range", field)
+
+    def test_a_ratio_beyond_all_numbers_is_null(self) -> None:
+        units = {"name": "x", "count": 1e24}
+        tiny = {"it_energy_kwh": 1e-30, "pue": 1, "intensity_g_per_kwh": 1e-30, "embodied_kg_per_device": 0}
+        got = ask(**tiny, functional_unit=units, expected={"sci_g_per_unit": 1e30, "co2e_location_kg": 1e30})
+        assert json.loads(json.dumps(got, allow_nan=False))["mismatches"]
+
     @given(st.integers(1, 600), st.integers(1, 600))
     def test_more_devices_never_draw_less(self, one: int, other: int) -> None:
         few, many = (mids(device="H100 SXM", count=n, hours=10) for n in sorted((one, other)))
         assert few["it_energy_kwh"] <= many["it_energy_kwh"] * (1 + 1e-9)
 
     @given(
-        it=st.floats(0, 1e13), pue=st.floats(1, 10), g=st.floats(0, 2000), kg=st.floats(0, 1e9),
+        it=from_nought(1e13), pue=st.floats(1, 10), g=from_nought(2000), kg=from_nought(1e9),
         life=st.floats(1, 1e7), use=st.floats(1e-6, 1), units=st.floats(1e-9, 1e24),
     )  # fmt: skip
     def test_any_input_within_its_limits_is_answered(

@@ -6,14 +6,19 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounting.factorbook.price_files import read_prices, read_rates
-from accounting.factorbook.price_rows import drop_tariff, save_prices, save_rates, save_tariff
-from accounting.ledger.marking import mark_priced
+from accounting.factorbook.price_rows import Touched, drop_tariff, save_prices, save_rates, save_tariff
+from accounting.ledger.marking import restate_priced
 from accounting.ledger.rebuild import rebuild_dirty
 from accounting.methods.tariff import Band, TariffRefused
 from accounting.models import Device, DirtyHour, ExchangeRate, Job, LedgerHour, PriceHour, Site, SiteTerms, Tariff
 from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, a_site, hold, post
 
 pytestmark = pytest.mark.django_db
+
+
+def restate(touched: Touched, *, now: datetime) -> None:
+    restate_priced(touched, reason="the market said so", actor="ada", now=now)
+
 
 EVER = frozenset(range(1, 8)), frozenset(range(1, 13))
 PEAK = [Band("night", *EVER, 0, 570, 0.10), Band("day", *EVER, 570, 1440, 0.30)]  # by day from 09:30
@@ -40,12 +45,12 @@ class TestWhichPrice:
         a_kilowatt_hour(machine)
         assert a_row().cost == pytest.approx(0.25) and told(a_row(), "site:paris:price")
         site_rows = save_tariff(site, name="Blue", currency="EUR", valid_from=EIGHT, valid_to=None, bands=PEAK)[1]
-        mark_priced(site_rows, now=NOON)
+        restate(site_rows, now=NOON)
         assert a_row().cost == pytest.approx(0.10) and told(a_row(), "tariff:paris:night@2026-03-02")
-        mark_priced(save_prices(read_prices("zone,hour,price_per_kwh,currency\nFR,2026-03-02T08:00Z,0.07,EUR",
+        restate(save_prices(read_prices("zone,hour,price_per_kwh,currency\nFR,2026-03-02T08:00Z,0.07,EUR",
                                             sites=frozenset()).lines), now=NOON)  # fmt: skip
         assert a_row().cost == pytest.approx(0.07) and told(a_row(), "price-hour:FR")
-        mark_priced(save_prices(read_prices("site,hour,price_per_kwh,currency\nparis,2026-03-02T08:00Z,-0.02,EUR",
+        restate(save_prices(read_prices("site,hour,price_per_kwh,currency\nparis,2026-03-02T08:00Z,-0.02,EUR",
                                             sites=frozenset({"paris"})).lines), now=NOON)  # fmt: skip
         assert a_row().cost == pytest.approx(-0.02) and told(a_row(), "price-hour:paris")
 
@@ -172,7 +177,7 @@ class TestWhatRestates:
 
     def test_imported_prices_touch_their_hours_alone(self, ledger: Site) -> None:
         text = "site,hour,price_per_kwh,currency\nparis,2026-03-02T09:00Z,0.1,EUR\nparis,2026-03-02T12:00+01:00,0.2,EUR"
-        mark_priced(save_prices(read_prices(text, sites=frozenset({"paris"})).lines), now=NOON)
+        restate(save_prices(read_prices(text, sites=frozenset({"paris"})).lines), now=NOON)
         assert self.marked() == {("paris", EIGHT + HOUR), ("paris", EIGHT + 3 * HOUR)}
 
     def test_a_tariff_touches_the_hours_until_the_next_one(self, ledger: Site) -> None:
@@ -180,19 +185,19 @@ class TestWhatRestates:
         _, touched = save_tariff(
             ledger, name="first", currency="EUR", valid_from=EIGHT + HOUR, valid_to=None, bands=PEAK
         )
-        mark_priced(touched, now=NOON)
+        restate(touched, now=NOON)
         assert self.marked() == {("paris", EIGHT + n * HOUR) for n in (1, 2)}
         rebuild_dirty(now=NOON)
-        mark_priced(drop_tariff(Tariff.objects.get(name="first")), now=NOON)
+        restate(drop_tariff(Tariff.objects.get(name="first")), now=NOON)
         assert self.marked() == {("paris", EIGHT + n * HOUR) for n in (1, 2)}
 
     def test_a_rate_touches_a_week_of_the_sites_and_devices_that_need_it(self, ledger: Site) -> None:
         rates = "currency,day,rate\nUSD,2026-03-02,0.9\nUSD,2026-03-12,0.8"
-        mark_priced(save_rates(read_rates(rates, into="EUR").lines), now=NOON)
+        restate(save_rates(read_rates(rates, into="EUR").lines), now=NOON)
         assert self.marked() == {("paris", EIGHT + n * HOUR) for n in range(4)}
         rebuild_dirty(now=NOON)
-        mark_priced(save_rates(read_rates("currency,day,rate\nCHF,2026-03-02,1.05", into="EUR").lines), now=NOON)
-        mark_priced(save_rates(read_rates("currency,day,rate\nUSD,2026-02-20,0.7", into="EUR").lines), now=NOON)
+        restate(save_rates(read_rates("currency,day,rate\nCHF,2026-03-02,1.05", into="EUR").lines), now=NOON)
+        restate(save_rates(read_rates("currency,day,rate\nUSD,2026-02-20,0.7", into="EUR").lines), now=NOON)
         assert self.marked() == set()
 
     def test_the_same_file_twice_leaves_one_row_an_hour_with_the_later_price(self, ledger: Site) -> None:

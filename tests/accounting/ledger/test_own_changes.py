@@ -13,6 +13,7 @@ from accounting.ledger import own_changes
 from accounting.ledger.rebuild import rebuild_dirty, rebuild_everything
 from accounting.ledger.restate import settle
 from accounting.models import (
+    Device,
     DeviceSample,
     DirtyHour,
     EnergyHour,
@@ -118,6 +119,16 @@ class TestStatingAFactor:
         own_changes.withdraw(OwnFactor.objects.get(), reason="was wrong", actor="ada", now=NOON)
         remade()
         assert ledger() == as_it_stood
+
+    def test_of_any_gpu_takes_over_from_one_added_up_from_its_parts(self) -> None:
+        a_place()
+        Device.objects.update(model="NVIDIA L4")  # nobody published it: its die, memory and power are known
+        rebuild_everything(now=NOON)
+        assert any(one.startswith("die:") for one in LedgerHour.objects.first().factor_ids)
+        of_gpus = replace(OVERHEAD, quantity="embodied", key="gpu", value=120.0, low=100.0, high=140.0, unit="kg")
+        assert state(of_gpus).restatement.hours == 2
+        remade()
+        assert ledger() == whole()
 
     def test_nearer_to_the_place_takes_over_from_an_own_factor_around_it(self) -> None:
         a_place(grid_zone="FR-IDF")

@@ -115,3 +115,22 @@ class TestUpgradeOfTheMethods:
         restatement = upgrade.restate_upgrade(now=NOON)
         assert restatement.reason == f"methods 2026.1 → {upgrade.METHOD}"
         assert set(DirtyHour.objects.values_list("device", flat=True)) == {places["paris"]}
+
+
+class TestChangedSettings:
+    def test_restate_every_hour_and_say_from_what_to_what(self, places, settings) -> None:
+        settings.GREENAI = settings.GREENAI | {
+            "max_gap_s": 30.0
+        }  # readings come each minute: all of them are holes now
+        assert upgrade.restate_upgrade(now=NOON).hours == 2
+        made()
+        one = Restatement.objects.get()
+        assert one.reason == "the setting max_gap_s changed from 120.0 to 30.0"
+        assert (one.state, one.cause) == ("done", "methods")
+        before, after = (sum(one.days.filter(after=a).values_list("it_energy_kwh", flat=True)) for a in (False, True))
+        assert before > 1.9 and after == 0.0
+        assert upgrade.restate_upgrade(now=NOON) is None
+
+    def test_that_no_figure_follows_restate_nothing(self, places, settings) -> None:
+        settings.GREENAI = settings.GREENAI | {"lease_s": 5.0}
+        assert upgrade.restate_upgrade(now=NOON) is None and not DirtyHour.objects.exists()

@@ -73,5 +73,5 @@ class TestPages:
         monkeypatch.setattr(holes, "MOST_ROWS", 24)
         monkeypatch.setattr("accounting.views.figures.MOST_ROWS", 24)
         since = f"{until - DAY:%-d %b %Y} UTC"
-        assert f"estimated in the holes since {since}" in client.get(f"{reverse('holes')}?{span}").content.decode()
+        assert f"since {since}" in client.get(f"{reverse('holes')}?{span}").content.decode()
         assert f"Since {since} only" in client.get(f"{reverse('drivers')}?{span}").content.decode()

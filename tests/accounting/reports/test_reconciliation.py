@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from accounting.factorbook import catalog
+from accounting.factorbook.own_rules import Stated
+from accounting.ledger import own_changes
 from accounting.ledger.rollups import roll_up
-from accounting.models import LedgerHour, Site, SiteTerms, VendorFootprint, VendorReport
+from accounting.models import LedgerHour, OwnFactor, Site, SiteTerms, VendorFootprint, VendorReport
 from accounting.reports import reconciliation
 from accounting.reports.reconcile import Key, Outcome
 from accounting.reports.reconciliation_tables import comparisons_table
@@ -150,6 +152,20 @@ class TestVerdict:
         told()
         verdict = lines()[0].location.verdict
         assert verdict.outcome is Outcome.OUTSIDE and f"yearly mean of {mean.year}." in verdict.words
+
+    def test_names_an_own_intensity_too_and_by_the_market_the_residual_mix_alone(self) -> None:
+        rows.ledger_hour(rows.a_device(site=in_virginia()), MARCH, kwh=100.0)
+        said = ("grid_intensity", "US-VA", 30.0, 20.0, 40.0, "g/kWh", "MODELLED", "our meter", "audit")
+        stated = Stated(*said, year=2021)
+        own_changes.save([stated], reason="audit", actor="ada", now=MARCH)
+        mean, mix = catalog().get("grid_intensity", "FR"), catalog().get("residual_mix", "FR")
+        ids = [mean.id, mix.id, OwnFactor.objects.get().factor_id, "tolerance:zone_in_country"]
+        LedgerHour.objects.update(factor_ids=ids, market_kwh=150.0, co2e_market_g=30_000.0, co2e_market_g_high=30_000.0)
+        roll_up({(LedgerHour.objects.get().device_id, MARCH)})
+        told(scope2_market_kg=900.0, total_market_kg=901.0)
+        (line,) = lines()
+        assert f"yearly mean of 2021, {mean.year}." in line.location.verdict.words
+        assert line.market.verdict.words.endswith(f"yearly mean of {mix.year}.")
 
 
 class TestCost:

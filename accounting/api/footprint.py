@@ -26,6 +26,7 @@ from accounting.reports.restatements import Note, job_notes, notes
 
 router = Router(tags=["figures"])
 MOST_BUCKETS = 24 * 100  # stretches of time in one answer
+MOST_PARTS = 20_000  # parts times stretches
 
 
 class Figures(Quantities):
@@ -101,6 +102,9 @@ def footprint(
         parts = slices(
             visibility, period.start, period.end, by=asked.group_by, granularity=asked.granularity, **filters
         )
+        if len(parts) > MOST_PARTS:
+            what = f"{len(parts)} parts, {MOST_PARTS} at most: a shorter period, coarser stretches, or narrow it"
+            raise Problem(413, "too_many_rows", what)
     currency = settings.GREENAI["currency"]
     if "text/csv" in request.headers.get("Accept", ""):
         table = footprint_table(parts or whole, basis=asked.basis, currency=currency, functional_unit=unit)

@@ -211,6 +211,12 @@ class TestParts:
     def test_are_refused_by_name(self, secret: str, query: dict[str, str], status: int, code: str) -> None:
         assert problem(get(secret, **query)) == (status, code)
 
+    def test_are_refused_where_there_are_too_many_for_one_answer(self, secret: str, team: Team, monkeypatch) -> None:
+        for hour in (8, 9):
+            hour_of(team, 1.0, hour=hour)
+        monkeypatch.setattr("accounting.api.footprint.MOST_PARTS", 1)
+        assert problem(get(secret, granularity="hour")) == (413, "too_many_rows")
+
 
 class TestCsv:
     def test_has_the_same_columns_where_nothing_is_known(self, secret: str, team: Team) -> None:

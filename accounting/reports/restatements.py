@@ -52,16 +52,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class QuantityLine:
-    """One quantity before and after. Nothing stands after until it is done."""
+    """One quantity before and after. None: not known then; nothing stands after until it is done."""
 
     words: str
     kind: str
-    before: Range
+    before: Range | None
     after: Range | None
+    is_done: bool
 
     @property
     def percent(self) -> float | None:
-        if self.after is None or not self.before.mid:
+        if self.after is None or self.before is None or not self.before.mid:
             return None
         return (self.after.mid / self.before.mid - 1) * 100
 
@@ -125,10 +126,10 @@ def lines(visibility: Sees, restatement: Restatement) -> list[QuantityLine]:
     if before is None:
         return []
     found = [
-        QuantityLine(words, kind, _range(before, name), _range(after, name) if after else None)
+        QuantityLine(words, kind, _known(before, name), _known(after, name) if after else None, after is not None)
         for name, (words, kind) in QUANTITY_WORDS.items()
     ]
-    return [one for one in found if one.before.high or (one.after and one.after.high)]
+    return [one for one in found if any(of and of.high for of in (one.before, one.after))]
 
 
 def days_table(visibility: Sees, restatement: Restatement) -> Table:
@@ -144,11 +145,20 @@ def days_table(visibility: Sees, restatement: Restatement) -> Table:
         [
             key[0],
             *(str(one) if one else "" for one in key[1:]),
-            *(getattr(of[phase], name) if phase in of else None for name in names for phase in (False, True)),
+            *(_cell(of.get(phase), name) for name in names for phase in (False, True)),
         ]
         for key, of in pairs.items()
     ]
     return Table(f"restatement-{restatement.pk}", "Restated days", (*columns, *both), cells)
+
+
+def _cell(row: RestatedDay | None, name: str) -> float | None:
+    """Empty where nothing was known of it."""
+    if row is None:
+        return None
+    no_market = name.startswith("co2e_market_g") and not row.market_kwh and row.facility_energy_kwh
+    no_price = name.startswith("cost") and not row.cost_high and row.unpriced_kwh
+    return None if no_market or no_price else getattr(row, name)
 
 
 def short_days(visibility: Sees, restatement: Restatement) -> Table:
@@ -158,9 +168,20 @@ def short_days(visibility: Sees, restatement: Restatement) -> Table:
         for name, columns in METRICS.items()
         for after in (False, True)
     }
-    rows = (
+    sums |= {
+        f"{name}_{'after' if after else 'before'}": Sum(name, filter=Q(after=after))
+        for name in ("market_kwh", "unpriced_kwh")
+        for after in (False, True)
+    }
+    rows = list(
         _days(visibility).filter(restatement=restatement).values("day").annotate(**sums).order_by("-day")[:DAYS_SHOWN]
     )
+    for row in rows:
+        for phase in ("before", "after"):
+            if row[f"energy_{phase}"] and not row[f"market_kwh_{phase}"]:
+                row[f"co2e_market_{phase}"] = None
+            if not row[f"cost_{phase}"] and row[f"unpriced_kwh_{phase}"]:
+                row[f"cost_{phase}"] = None
     words = {
         "co2e": "CO₂e, g",
         "co2e_market": "Market-based CO₂e, g",
@@ -215,7 +236,16 @@ def _co2e(*, after: bool) -> Any:
 
 
 def _sums() -> dict[str, Any]:
-    return {f"sum_{name}{end}": Sum(f"{name}{end}") for name in QUANTITIES for end in _ENDS}
+    known = {f"sum_{name}": Sum(name) for name in ("market_kwh", "unpriced_kwh")}
+    return {f"sum_{name}{end}": Sum(f"{name}{end}") for name in QUANTITIES for end in _ENDS} | known
+
+
+def _known(row: dict[str, Any], name: str) -> Range | None:
+    """None where nothing was known of it, which is not nought: no contract and no mix, no price at all."""
+    reach = _range(row, name)
+    if name == "co2e_market_g" and not row["sum_market_kwh"] and row["sum_facility_energy_kwh"]:
+        return None
+    return None if name == "cost" and not reach.high and row["sum_unpriced_kwh"] else reach
 
 
 def _range(row: dict[str, Any], name: str) -> Range:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounting.factorbook import catalog
+from accounting.ledger.marking import mark_site
 from accounting.ledger.rebuild import rebuild_dirty
 from accounting.ledger.restate import settle
 from accounting.models import AuditEntry, DirtyHour, Job, LedgerHour, OwnFactor, Restatement, Site, Team
@@ -130,6 +131,21 @@ class TestRestatementPages:
         (row,) = csv.DictReader(io.StringIO(said(admin, reverse("restatement", args=[one.pk]) + "?csv=1")))
         assert (float(row["co2e_location_g_before"]), float(row["co2e_location_g_after"])) == (before, after)
         assert row["it_energy_kwh_before"] == row["it_energy_kwh_after"] and row["team"] == "Vision"
+
+    def test_say_not_known_and_not_nought_where_no_contract_or_mix_was_known(self, admin: Client, job: Job) -> None:
+        site = Site.objects.get()
+        site.terms.update(grid_zone="BR")  # nobody publishes a residual mix there
+        mark_site(site, since=timezone.now() - timedelta(days=1), now=timezone.now())
+        remade()
+        terms = {"terms-valid_from": "2026-01-01T00:00", "terms-grid_zone": "DE"}
+        admin.post(reverse("site", args=[site.pk]), terms)
+        remade()
+        address = reverse("restatement", args=[Restatement.objects.get().pk])
+        page = admin.get(address)
+        market = next(line for line in page.context["lines"] if "market" in line.words)
+        assert market.before is None and market.after.mid > 0 and "not known" in page.content.decode()
+        (row,) = csv.DictReader(io.StringIO(said(admin, address + "?csv=1")))
+        assert row["co2e_market_g_before"] == "" and float(row["co2e_market_g_after"]) == market.after.mid
 
     def test_hide_what_touched_other_teams_only(self, admin: Client, job: Job) -> None:
         admin.post(reverse("own-factor-new"), FRANCE)

@@ -96,8 +96,8 @@ class Client:
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ConfigurationError(f"the server {server!r} is not an address like https://greenai.example.org")
         self.url = server.rstrip("/") + PATH
-        self._token, self._timeout_s = token, timeout_s
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._token, self.timeout_s = token, timeout_s
+        self._opener = urllib.request.build_opener(NoRedirect)
 
     def post(self, batch: TelemetryBatch) -> Outcome:
         """Never raises: whatever happens is an outcome."""
@@ -109,7 +109,7 @@ class Client:
                 "User-Agent": f"greenai-agent/{VERSION}",
             }
             request = urllib.request.Request(self.url, gzip.compress(encode(batch), 6), headers, method="POST")
-            with self._opener.open(request, timeout=self._timeout_s) as response:
+            with self._opener.open(request, timeout=self.timeout_s) as response:
                 return _taken(response.status, response.read(MAX_REPLY_BYTES))
         except ConfigurationError as error:
             return Outcome(Kind.BARRED, str(error))
@@ -121,7 +121,7 @@ class Client:
             return Outcome(Kind.BUSY, f"no answer from {self.url}: {reason}")
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: object, **kwargs: object) -> None:
         return None
 

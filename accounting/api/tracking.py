@@ -28,6 +28,7 @@ class Metered(Schema):
 
     metered: Literal["here", "elsewhere", "no"]
     host: str
+    lasting: bool  # by an agent; else by a client inside a job, for as long as that runs
     devices: list[Known]
 
 
@@ -55,7 +56,7 @@ def metering(request: HttpRequest, host: str, boot: str = "") -> Metered:
             raise Problem(422, "bad_parameters", f"{name}: 1 to {LONGEST[name]} characters without NUL")
     found = who_meters(request.auth, host=host, boot=boot, now=datetime.now(UTC))  # type: ignore[attr-defined]
     devices = [Known(device=one.key, kind=one.kind, model=one.model) for one in found.devices]
-    return Metered(metered=found.metered, host=found.host, devices=devices)
+    return Metered(metered=found.metered, host=found.host, lasting=found.lasting, devices=devices)
 
 
 @router.get("/job", auth=READER, response=JobState)

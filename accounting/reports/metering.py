@@ -24,6 +24,7 @@ class Metering:
 
     metered: Literal["here", "elsewhere", "no"]
     host: str  # as the asker's owner knows this machine
+    lasting: bool = False  # by an agent, and not for a while only
     devices: list[Device] = field(default_factory=list)  # known there
 
 
@@ -35,10 +36,10 @@ def who_meters(token: ApiToken, *, host: str, boot: str, now: datetime) -> Meter
     mine = [agent for agent in agents if _speaks_for(token, agent.host)]
     lasting = [agent for agent in mine if agent.key not in Agent.PASSING_KEYS]
     if lasting:
-        return Metering("here", lasting[0].host.name, list(lasting[0].host.devices.order_by("key")))
+        return Metering("here", lasting[0].host.name, True, list(lasting[0].host.devices.order_by("key")))
     others = [agent for agent in agents if agent not in mine and not _proves_a_namesake(agent, boot)]
     if others:
-        return Metering("elsewhere", host)
+        return Metering("elsewhere", host, any(agent.key not in Agent.PASSING_KEYS for agent in others))
     return Metering("no", host)
 
 

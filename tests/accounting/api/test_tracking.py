@@ -43,7 +43,7 @@ def an_agent(
 class TestMetering:
     def test_nobody_does_where_no_agent_was_heard_of(self, team_secret: str) -> None:
         told = get(team_secret, "metering", host="node-1", boot=BOOT).json()
-        assert told == {"metered": "no", "host": "node-1", "devices": []}
+        assert told == {"metered": "no", "host": "node-1", "lasting": False, "devices": []}
 
     def test_an_agent_of_this_owner_does_and_its_devices_are_named(self, team: Team, team_secret: str) -> None:
         host = an_agent("node-1", team=team)
@@ -59,7 +59,7 @@ class TestMetering:
     def test_one_of_another_owner_counts_so_that_nothing_is_there_twice(self, site: Site, team_secret: str) -> None:
         an_agent("node-1", site=site)
         told = get(team_secret, "metering", host="node-1", boot=BOOT).json()
-        assert (told["metered"], told["devices"]) == ("elsewhere", [])
+        assert (told["metered"], told["lasting"], told["devices"]) == ("elsewhere", True, [])
 
     def test_a_namesake_on_another_machine_does_not(self, site: Site, team_secret: str) -> None:
         an_agent("node-1", boot=OTHER_BOOT, site=site)
@@ -76,7 +76,8 @@ class TestMetering:
     ) -> None:
         an_agent("node-1", key=key, team=team)
         assert get(team_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "no"
-        assert get(site_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "elsewhere"
+        told = get(site_secret, "metering", host="node-1", boot=BOOT).json()
+        assert (told["metered"], told["lasting"]) == ("elsewhere", False)
 
     def test_refuses_a_token_that_may_not_post_and_a_name_that_is_none(self, reader: str, team_secret: str) -> None:
         assert problem(get(reader, "metering", host="node-1")) == (403, "not_permitted")

@@ -21,7 +21,7 @@ def _kind_of_callback() -> type:
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             name = getattr(args, "run_name", None) or ""
             model = getattr(getattr(more.get("model"), "config", None), "_name_or_path", "") or ""
-            told = {"name": name, "kind": "training", "model": model}
+            told: dict[str, Any] = {"name": name, "kind": "training", "model": model}
             self.job = track(self._given, **(told | self._options)).start()
 
         def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""A callback for the Lightning Trainer: each fit is a job. Needs lightning or pytorch-lightning, loaded when it is made."""
+"""A callback for the Lightning Trainer: each fit is a job. Needs lightning or pytorch-lightning, loaded late."""
 
 import functools
 from importlib import import_module

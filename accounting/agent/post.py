@@ -138,7 +138,7 @@ def _taken(status: int, body: bytes) -> Outcome:
 
 def _refusal(status: int, excerpt: str, headers: Message) -> Outcome:
     detail = f"HTTP {status}: {excerpt}" if excerpt else f"HTTP {status}"
-    wait_s = retry_after_s(headers.get("Retry-After"), now=datetime.now(UTC))
+    wait_s = retry_after_s(headers.get("Retry-After"), now=_servers_now(headers))
     if status in BUSY:
         return Outcome(Kind.BUSY, detail, retry_after_s=wait_s)
     if status == 413:
@@ -151,14 +151,27 @@ def _refusal(status: int, excerpt: str, headers: Message) -> Outcome:
 
 
 def retry_after_s(header: str | None, *, now: datetime) -> float | None:
-    """Seconds, or an HTTP date; at most an hour. None where there is none that can be read."""
+    """Seconds, or an HTTP date; at most an hour. None where there is none that can be read.
+
+    Args:
+        now: by the clock that wrote the date.
+    """
     if header is None:
         return None
     try:
         seconds = float(header) if header.strip().isdigit() else (parsedate_to_datetime(header) - now).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _servers_now(headers: Message) -> datetime:
+    """What the server says the time is, so that a date it gives means what it meant; else ours."""
+    try:
+        said = parsedate_to_datetime(headers["Date"])
+        return said if said.tzinfo else datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return datetime.now(UTC)
 
 
 def _excerpt(error: urllib.error.HTTPError) -> str:

@@ -100,7 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not answer.reply:
             self.close_connection = True
             return
-        self.send_response(answer.status)
+        if "Date" in answer.headers:  # else there would be two
+            self.send_response_only(answer.status)
+        else:
+            self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply)))

@@ -198,6 +198,9 @@ def _sample(reading: Reading, sensor: Sensor, at: str, job: str | None) -> Devic
 
 def _clean(reading: Reading) -> Reading:
     """What a broken driver calls NaN was not measured."""
+    told = (reading.power_w, reading.energy_j, reading.utilization)
+    if all(value is None or math.isfinite(value) for value in told):
+        return reading
     return replace(
         reading,
         power_w=_finite(reading.power_w),

@@ -18,6 +18,7 @@ from accounting.agent.tracking.place import is_alive
 from accounting.agent.wire import DeviceInfo, JobInfo, JobMark, TelemetryBatch
 
 ENDING = ".mark.json"
+HOST_FILE = "track.host"  # tells `greenai-agent flush` whose folder this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ def write(folder: Path, mark: Mark) -> None:
     OSError: the disk takes nothing.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (sign := folder / HOST_FILE).exists():
+        sign.write_text(mark.host)
     path = folder / f"{mark.id}{ENDING}"
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(mark)))

@@ -64,6 +64,7 @@ class Station:
         self._attempts, self._not_before_s, self._failures = 0, 0.0, 0
         self._told_to_wait_until_s = 0.0
         self._noted_s = time.monotonic()
+        self._closed = False
         threading.Thread(target=self._deliver, name="greenai-marks", daemon=True).start()
 
     # --- metering -------------------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ class Station:
         with self._changed:
             self._metering += 1
             if self._meter is None:
-                post = self._post_if_nobody_else_does if measure == "auto" else self._client.post
+                post = self.post_readings if measure == "auto" else self._client.post
                 self._meter = Meter(post=post, host=self.host, folder=self._folder, interval_s=self._interval_s)
             meter = self._meter
         meter.begun.wait(FIRST_READING_S)
@@ -99,7 +100,8 @@ class Station:
         meter.stop()
         return meter
 
-    def _post_if_nobody_else_does(self, batch: TelemetryBatch) -> Outcome:
+    def post_readings(self, batch: TelemetryBatch) -> Outcome:
+        """Post what this machine was measured to draw, unless someone else posts that. No word yet: later."""
         known = self._ask(self._client.timeout_s)
         if known is None:
             return Outcome(Kind.BUSY, f"no word from {self._asker.server} yet about who meters this machine")
@@ -135,6 +137,11 @@ class Station:
 
     # --- marks ----------------------------------------------------------------------------------------------------
 
+    def left(self) -> int:
+        """Marks that the server does not have yet."""
+        with self._changed:
+            return len(self._pending)
+
     def put(self, mark: Mark) -> None:
         """Keep a mark, new or changed, and have it sent. Cheap: one small file."""
         with self._changed:
@@ -160,12 +167,20 @@ class Station:
                 self._changed.wait(min(end_s - time.monotonic(), 0.2))
             return not self._pending
 
+    def close(self) -> None:
+        """End the delivery of marks; what is not delivered stays in its files."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def _deliver(self) -> None:
         while True:
             with self._changed:
-                while not self._is_due():
+                while not self._closed and not self._is_due():
                     self._changed.wait(self._pause_s())
                     self._note_alive()
+                if self._closed:
+                    return
                 mark = next(iter(self._pending.values()))
             try:
                 self._settle(mark, self._send(mark))

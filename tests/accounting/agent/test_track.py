@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from accounting.agent import track as track_module
 from accounting.agent.build import build
 from accounting.agent.track import FootprintNotReady, FootprintRefused, Track, track
 from accounting.agent.tracking.place import TRACKED_BY
@@ -38,6 +39,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(ENVIRONMENT) and name != "GREENAI_DATA_DIR":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    yield
+    for station in track_module._stations.values():
+        station.close()
+    track_module._stations.clear()
 
 
 @pytest.fixture
@@ -232,6 +241,28 @@ with track({{name!r}}, server={server.url!r}, token={TOKEN!r}, folder={str(tmp_p
             or min(measured) < first["started_at"]
         )
         assert server.conflicts == []
+
+    def test_or_by_the_agents_flush(self, server: ScriptedServer, tmp_path: Path) -> None:
+        code = f"""
+import time
+from accounting.agent.track import track
+with track("left", server={server.url!r}, token={TOKEN!r}, folder={str(tmp_path)!r}, flush_s=1):
+    time.sleep(0.3)
+"""
+        server.told["/api/v1/metering"] = (503, {})
+        run_code(code, folder=tmp_path)
+        (journal,) = journals(tmp_path)
+        words = ["flush", "--json", "--server", server.url, "--spool", str(journal.parent), "--timeout", "5"]
+        command = [sys.executable, "-m", "accounting.agent", *words]
+        env = clean() | {"GREENAI_TOKEN": TOKEN}
+        failed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert (failed.returncode, json.loads(failed.stdout.splitlines()[-1])["marks_waiting"]) == (1, 1)
+        del server.told["/api/v1/metering"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        told = json.loads(done.stdout.splitlines()[-1])
+        assert (done.returncode, told["marks_waiting"], told["waiting"]) == (0, 0, 0), done.stdout + done.stderr
+        assert jobs_of(server)["left"]["ended_at"] and server.samples and journals(tmp_path) == []
+        assert {batch["agent"]["id"] for batch in server.batches if batch.get("agent")} == {"greenai-track"}
 
     def test_a_killed_jobs_mark_is_closed_at_its_last_sign_of_life(
         self, server: ScriptedServer, tracked: Callable[..., Track], tmp_path: Path

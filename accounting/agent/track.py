@@ -66,50 +66,63 @@ class Track:
     def start(self) -> Self:
         """The job begins. Waits at most a second for the server's word and two for a first reading."""
         with self._guard:
-            if self._started:
-                return self
-            self._started, self._pid = True, os.getpid()
-            if parent_tracks(os.environ, pid=self._pid):
-                self._problem = "a parent process tracks this job: nothing is posted here"
-                return self
-            self._station = self._open_station()
-            if self._station is None:
-                return self
-            self._gpus = visible_gpus(os.environ)
-            self._problem = self._gpus.problem
-            self._metered = self._station.begin(self._options.measure, meters=self._rank.speaks_for_host)
-            self._began_at = now = rfc3339(Clock().now())
-            if outer := _innermost():
-                outer._hand_over(now)
-            _active.set((*_active.get(), self))
-            _running.add(self)
-            os.environ[TRACKED_BY] = str(self._pid)
-            self._hold(now)
+            if not self._started:
+                self._started, self._pid = True, os.getpid()
+                self._quietly(self._begin)
         return self
 
     def stop(self) -> None:
         """The job has ended. Delivers for at most `flush_s`; the rest waits on disk."""
+        if self._pid != os.getpid():  # a forked child's copy, whose locks nobody may hold any more
+            return
         with self._guard:
-            station = self._station
-            if station is None or self not in _running or self._pid != os.getpid():
-                return
-            _running.discard(self)
-            now = rfc3339(Clock().now())
-            self._release(now, last=True)
-            _active.set(tuple(one for one in _active.get() if one is not self))
-            if outer := _innermost():
-                outer._hold(now)
-            if not _running:
-                os.environ.pop(TRACKED_BY, None)
-            end_s = time.monotonic() + self._options.flush_s
-            meter = station.end(metered=self._metered)
-            delivered = station.flush(max(end_s - time.monotonic(), 0.0))
-            if meter is not None:
-                meter.join(max(end_s - time.monotonic(), 0.0))
-                if meter.problem or meter.waiting:
-                    self._problem = meter.problem or f"{meter.waiting} readings wait on disk for the server"
-            if not delivered:
-                log.info("job %s: its end waits on disk for the server", self.job)
+            if self in _running:
+                _running.discard(self)
+                self._quietly(self._end)
+
+    def _quietly(self, step: Callable[[], None]) -> None:
+        """Whatever goes wrong in here is said, and is not the business of the code that is tracked."""
+        try:
+            step()
+        except Exception as defect:
+            self._problem = f"tracking broke down: {type(defect).__name__}: {defect}"
+            log.warning("job %s: %s", self.job, self._problem, exc_info=True)
+
+    def _begin(self) -> None:
+        if parent_tracks(os.environ, pid=self._pid):
+            self._problem = "a parent process tracks this job: nothing is posted here"
+            return
+        self._station = self._open_station()
+        if self._station is None:
+            return
+        self._gpus = visible_gpus(os.environ)
+        self._problem = self._gpus.problem
+        self._metered = self._station.begin(self._options.measure, meters=self._rank.speaks_for_host)
+        self._began_at = now = rfc3339(Clock().now())
+        if outer := _innermost():
+            outer._hand_over(now)
+        _active.set((*_active.get(), self))
+        _running.add(self)
+        os.environ[TRACKED_BY] = str(self._pid)
+        self._hold(now)
+
+    def _end(self) -> None:
+        station, now = self._station, rfc3339(Clock().now())
+        assert station is not None
+        self._release(now, last=True)
+        _active.set(tuple(one for one in _active.get() if one is not self))
+        if outer := _innermost():
+            outer._hold(now)
+        if not _running:
+            os.environ.pop(TRACKED_BY, None)
+        end_s = time.monotonic() + self._options.flush_s
+        meter = station.end(metered=self._metered)
+        if not station.flush(max(end_s - time.monotonic(), 0.0)):
+            log.info("job %s: its end waits on disk for the server", self.job)
+        if meter is not None:
+            meter.join(max(end_s - time.monotonic(), 0.0))
+            if meter.problem or meter.waiting:
+                self._problem = meter.problem or f"{meter.waiting} readings wait on disk for the server"
 
     def __enter__(self) -> Self:
         return self.start()

@@ -61,7 +61,7 @@ def parent_tracks(env: Mapping[str, str], *, pid: int) -> bool:
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -94,7 +94,7 @@ def visible_gpus(env: Mapping[str, str], *, nvml: Any = None) -> Gpus:
         return Gpus(frozenset())
     try:
         names = _Names(nvml or _open_nvml())
-    except (SensorUnavailable, OSError) as error:
+    except Exception as error:  # whatever a driver does, it must not end the job
         full = [match[0] for word in words if (match := FULL_UUID.search(word)) and not word.startswith("MIG-")]
         full += [match[1] for word in words if (match := OLD_MIG.fullmatch(word))]
         problem = "" if len(full) == len(words) else f"CUDA_VISIBLE_DEVICES={told}: {error}, so its GPUs are not marked"

@@ -20,6 +20,7 @@ from accounting.agent import track as track_module
 from accounting.agent.build import build
 from accounting.agent.track import FootprintNotReady, FootprintRefused, Track, track
 from accounting.agent.tracking.place import TRACKED_BY
+from accounting.agent.tracking.station import Station
 from tests.accounting.agent.scripted_server import TOKEN, Answer, ScriptedServer
 
 ROOT = Path(__file__).parents[3]
@@ -374,6 +375,17 @@ track("open", server={server.url!r}, token={TOKEN!r}, folder={str(tmp_path)!r}).
             assert [worker.exitcode for worker in workers] == [0, 0]
             assert set(jobs_of(server)) == {"parent"} and None in marks_of(server).values()
         assert all(marks_of(server).values()) and TRACKED_BY not in os.environ
+
+    def test_a_defect_of_ours_is_said_and_not_raised(
+        self, server: ScriptedServer, tracked: Callable[..., Track], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Station, "begin", broken)
+        with tracked() as job:
+            pass
+        assert job.problem.startswith("tracking broke down: ZeroDivisionError")
 
     @pytest.mark.parametrize("wrong", [{"measure": "maybe"}, {"interval_s": 0}, {"job": ""}, {"job": "a\nb"}])
     def test_what_can_never_work_is_refused_at_once(self, wrong: dict[str, Any]) -> None:

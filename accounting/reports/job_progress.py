@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Max, Min
 
 from accounting.methods.units import US_PER_S
-from accounting.models import Device, DeviceSample, DirtyHour, Job, JobMark, LedgerHour
+from accounting.models import Device, DeviceSample, DirtyHour, EnergySpan, Job, JobMark, LedgerHour
 
 HOUR = timedelta(hours=1)
 DEVICES_NAMED = 5
@@ -23,7 +23,7 @@ class Progress:
 
 
 def job_progress(job: Job, *, now: datetime) -> Progress:
-    """Four queries, and one look-up by key for each device of its marks."""
+    """Four queries, and one or two look-ups by key for each device of its marks."""
     marks = list(JobMark.objects.filter(job=job).select_related("device__host"))
     rows = LedgerHour.objects.filter(job=job)
     edges = rows.aggregate(first=Min("hour"), last=Max("hour"))
@@ -51,15 +51,19 @@ def _unread(marks: Iterable[JobMark]) -> list[str]:
         if mark.ended_at_us is not None:
             ended[mark.device_id] = max(mark.ended_at_us, ended.get(mark.device_id, 0))
             named[mark.device_id] = mark.device
-    late = [
-        str(named[device_id])
-        for device_id, end_us in ended.items()
-        if not DeviceSample.objects.filter(device_id=device_id, measured_at_us__gte=end_us).order_by().exists()
-    ]
+    late = [str(named[device_id]) for device_id, end_us in ended.items() if not _is_read_until(device_id, end_us)]
     if not late:
         return []
     more = f" and {len(late) - DEVICES_NAMED} more" if len(late) > DEVICES_NAMED else ""
     return [f"no reading after its end from {', '.join(sorted(late)[:DEVICES_NAMED])}{more}"]
+
+
+def _is_read_until(device_id: int, end_us: int) -> bool:
+    """By a reading then or later, or by a tool that tells of whole stretches."""
+    if DeviceSample.objects.filter(device_id=device_id, measured_at_us__gte=end_us).order_by().exists():
+        return True
+    spans = EnergySpan.objects.touching(end_us - 1, end_us).filter(device_id=device_id, ended_at_us__gte=end_us)
+    return spans.order_by().exists()
 
 
 def _not_counted(devices: set[int], start: datetime, end: datetime) -> list[str]:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from accounting.agent.clock import machine_boot_id
 from accounting.agent.post import Kind, Outcome
 from accounting.agent.tracking.place import is_alive
 from accounting.agent.wire import DeviceInfo, JobInfo, JobMark, TelemetryBatch
@@ -36,7 +35,7 @@ class Mark:
     own: bool = False  # this process was told to meter whoever else does: devices as its own sensors name them
     devices: tuple[str, ...] | None = None  # what it holds, once that is known
     pid: int = field(default_factory=os.getpid)
-    boot: str = field(default_factory=machine_boot_id)
+    boot: str = field(default_factory=lambda: _boot())
 
     def batch(self, described: Iterable[DeviceInfo] = ()) -> TelemetryBatch:
         """What to post. No devices at all: the whole host, as far as the server knows it."""
@@ -51,7 +50,7 @@ class Mark:
 
     def is_left_behind(self) -> bool:
         """Whether the process that made it is no more."""
-        return self.boot != machine_boot_id() or (self.pid != os.getpid() and not is_alive(self.pid))
+        return self.boot != _boot() or (self.pid != os.getpid() and not is_alive(self.pid))
 
 
 def new_id() -> str:
@@ -99,6 +98,14 @@ def refusal(outcome: Outcome) -> str:
         return outcome.detail or outcome.kind.value
     wrong = [error for error in outcome.reply.errors if error.list in ("job_marks", "jobs", "devices")]
     return f"{wrong[0].field}: {wrong[0].detail}" if wrong else ""
+
+
+def _boot() -> str:
+    """The kernel's name for this boot; empty where it has none, and process ids alone tell then."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> Mark:

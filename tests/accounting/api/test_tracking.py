@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounting.access import issue_token
 from accounting.ledger.rebuild import rebuild_dirty
-from accounting.models import Agent, Device, Host, Job, JobMark, Site, SiteTerms, Team
+from accounting.models import Agent, Device, DeviceSample, EnergySpan, Host, Job, JobMark, Site, SiteTerms, Team
 from tests.accounting.ledger.rows import EIGHT, NOON, a_device, a_site, post
 
 BOOT = "11111111-2222-3333-4444-555555555555"
@@ -121,6 +121,17 @@ class TestJobState:
             "it still holds 1 devices: no end was posted",
             "no reading after its end from node-1/gpu-1",
         ]
+
+    def test_a_device_that_a_tool_told_of_as_a_whole_is_read(self, reader: str, team: Team) -> None:
+        device, job = a_device("gpu-0", team=team), Job.objects.create(team=team, key="told")
+        start_us = int(EIGHT.timestamp() * 1e6)
+        end_us = start_us + 3_600_000_000
+        JobMark.objects.create(job=job, device=device, started_at_us=start_us, ended_at_us=end_us)
+        EnergySpan.objects.create(
+            device=device, source=DeviceSample.Source.CODECARBON, poster=1, started_at_us=start_us,
+            ended_at_us=end_us, is_long=False, energy_j=3.6e6, job=job, measured=True, received_at_us=end_us,
+        )  # fmt: skip
+        assert get(reader, "job", job="told").json()["pending"] == []
 
     def test_says_that_nothing_has_come(self, reader: str, team: Team) -> None:
         Job.objects.create(team=team, key="fresh")

@@ -6,6 +6,7 @@ before the server said, nor all at once by a fleet; what the server will never t
 
 import itertools
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from hypothesis import strategies as st
 from accounting.agent.courier import BATCH, GROW_AFTER, POST_EVERY_S, Courier
 from accounting.agent.post import Client, Outcome, Token
 from accounting.agent.spool import Spool
+from accounting.agent.tracking.asking import Asker
+from accounting.agent.tracking.marks import Mark
+from accounting.agent.tracking.station import Station
 from accounting.agent.wire import DeviceSample, TelemetryBatch
 from tests.accounting.agent.conftest import TurnedClock
 from tests.accounting.agent.scripted_server import TOKEN, Answer, ScriptedServer, scripted_server
@@ -276,6 +280,62 @@ class TestBatching:
         sender.measure(5000)
         sender.run()
         assert {len(batch["device_samples"]) for batch in sender.server.batches} == {BATCH}
+
+
+class TestMarksOfJobs:
+    """What `track` says of a job goes by the same rules, in a thread of its own and by the real clock."""
+
+    @pytest.fixture
+    def station(self, server: ScriptedServer, tmp_path: Path) -> Iterator[Station]:
+        token = Token(lambda: TOKEN, "a test")
+        client, asker = Client(server.url, token, timeout_s=1.0), Asker(server.url, token)
+        made = Station(client, asker, host="node-1", folder=tmp_path, interval_s=5.0)
+        yield made
+        made.close()
+
+    def a_mark(self) -> Mark:
+        moments = ("2026-11-20T12:00:00Z", "2026-11-20T12:01:00Z", "2026-11-20T12:01:00Z")
+        return Mark("one", {"job": "train-42"}, "node-1", *moments, devices=("gpu-0",))
+
+    @pytest.mark.parametrize(
+        "name", ["retries_5xx", "retries_429", "retries_after_a_lost_reply", "follows_no_redirect"]
+    )
+    def test_wait_on_disk_until_they_are_taken(
+        self, server: ScriptedServer, station: Station, tmp_path: Path, name: str
+    ) -> None:
+        server.script = list(SCRIPTS[name])[:1]
+        station.put(self.a_mark())
+        station.flush(0.0)
+        assert list(tmp_path.glob("*.mark.json"))
+        end_s = time.monotonic() + 20
+        while station.left() and time.monotonic() < end_s:
+            station.flush(1.0)
+        assert [mark["ended_at"] for batch in server.batches[1:] for mark in batch["job_marks"]] == [
+            "2026-11-20T12:01:00Z"
+        ]
+        assert list(tmp_path.glob("*.mark.json")) == []
+
+    def test_are_not_sent_before_the_server_said_so(self, server: ScriptedServer, station: Station) -> None:
+        server.script = [told("2")]
+        station.put(self.a_mark())
+        while not server.batches:
+            time.sleep(0.01)
+        refused_s = time.monotonic()
+        assert not station.flush(0.5)  # the end of a job gives up at once rather than press
+        assert len(server.batches) == 1 and time.monotonic() - refused_s < 1.5
+        while len(server.batches) < 2:
+            assert time.monotonic() - refused_s < 10
+            time.sleep(0.01)
+        assert time.monotonic() - refused_s >= 1.9
+
+    def test_that_are_refused_for_good_are_kept_aside_and_said(
+        self, server: ScriptedServer, station: Station, tmp_path: Path
+    ) -> None:
+        server.script = [Answer(400, body=b"no")]
+        station.put(self.a_mark())
+        assert station.flush(5.0)
+        assert "HTTP 400: no" in station.problem
+        assert [path.name for path in tmp_path.glob("*.json")] == ["one.refused.json"]
 
 
 class TestOrderingAndDuplicates:

@@ -75,6 +75,12 @@ def forget(folder: Path, mark: Mark) -> None:
         (folder / f"{mark.id}{ENDING}").unlink(missing_ok=True)
 
 
+def set_aside(folder: Path, mark: Mark) -> None:
+    """The server will never take it as it is: kept for a person, and sent no more."""
+    with suppress(OSError):
+        (folder / f"{mark.id}{ENDING}").rename(folder / f"{mark.id}.refused.json")
+
+
 def left_behind(folder: Path) -> Iterator[Mark]:
     """Marks of processes that are no more, each closed. A file that holds none is set aside."""
     for path in sorted(folder.glob(f"*{ENDING}")):

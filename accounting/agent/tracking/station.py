@@ -230,7 +230,8 @@ class Station:
         with self._changed:
             self._attempts += 1
             for_good = outcome.kind in (Kind.DELIVERED, Kind.REFUSED, Kind.TOO_LARGE)
-            if problem := marks.refusal(outcome):
+            problem = marks.refusal(outcome)
+            if problem:
                 self._complain(
                     f"job {mark.job['job']} is not marked in the ledger{'' if for_good else ' yet'}: {problem}"
                 )
@@ -244,7 +245,7 @@ class Station:
                 if self._pending.get(mark.id) is mark:
                     del self._pending[mark.id]
                     if mark.ended_at is not None:
-                        marks.forget(self._folder, mark)
+                        (marks.set_aside if problem else marks.forget)(self._folder, mark)
                         self._resolved.pop(mark.id, None)
             self._changed.notify_all()
 

@@ -22,6 +22,7 @@ from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, mic
 from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
+from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
@@ -37,13 +38,19 @@ def latest_accepted(now: datetime) -> datetime:
 
 
 def store(
-    batch: CheckedBatch | wire.TelemetryBatch, *, token: ApiToken, now: datetime, errors: Iterable[ItemError] = ()
+    batch: CheckedBatch | wire.TelemetryBatch,
+    *,
+    token: ApiToken,
+    now: datetime,
+    errors: Iterable[ItemError] = (),
+    protocol: str = "telemetry",
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
 
     Args:
         batch: as `validate.parse` gave it; a batch made in Python is checked first.
         errors: what `validate.parse` found.
+        protocol: what the poster speaks; only counted by it.
 
     Raises:
         EnvelopeError: a batch made in Python cannot be read.
@@ -53,10 +60,10 @@ def store(
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
     with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now)
+        return _store(admit(batch, token=token, errors=errors), token, now, protocol)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
+def _store(admitted: Admitted, token: ApiToken, now: datetime, protocol: str) -> TelemetryReply:
     batch, now_us = admitted.batch, microsecond(now)
     fleet = register(batch, token=token, now=now)
     stream = None
@@ -87,7 +94,9 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates
     accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted
-    return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    reply = TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    count_intake(reply, token=token, protocol=protocol, device_ids=np.unique(samples.device_id).tolist(), now=now)
+    return reply
 
 
 def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:

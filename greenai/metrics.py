@@ -26,6 +26,7 @@ from accounting.api.problem import Problem, access_problem, database_problem, pr
 from accounting.reports.metric_accounts import account_points
 from accounting.reports.metric_families import Family, Kind, Point, in_order
 from accounting.reports.metric_health import health_points, site_points
+from greenai import VERSION
 from optimizer.models import Experiment
 
 
@@ -51,7 +52,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def all_points(visibility: Visibility, *, now: datetime) -> list[Point]:
     """Everything this reader may see. Roll-ups and counts only: about twenty queries, and one a site."""
     return [
-        *health_points(visibility, now=now, silent_after_s=settings.GREENAI["agent_silent_s"]),
+        *health_points(visibility, version=VERSION, now=now, silent_after_s=settings.GREENAI["agent_silent_s"]),
         *_experiments(visibility),
         *site_points(visibility, now=now),
         *account_points(visibility, now=now),

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounting', '0005_restatement_causes'),
+        ('accounting', '0007_source_ranks'),
     ]
 
     operations = [

@@ -160,6 +160,14 @@ class Device(models.Model):
     key = models.CharField(max_length=120, help_text="Unique within its host")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.OTHER)
     model = models.CharField(max_length=200, blank=True)
+    units = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="How many alike it stands for, as a tool tells only sums",
+    )
+    is_total = models.BooleanField(
+        default=False, help_text="All of its host's devices of this kind: counts only where they do not by themselves"
+    )
     tdp_w = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0)])
     memory_bytes = models.BigIntegerField(null=True, blank=True)
     embodied_kg = models.FloatField(

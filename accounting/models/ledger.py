@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounting.models.fleet import Device, Job, Project, Site, Team
 from accounting.models.telemetry import FacilitySample
@@ -44,8 +44,9 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
     def mark(self, device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
         """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless.
 
-        What hangs on these devices' readings goes with them: the parts of a host with a sensor of its whole node, and
-        all of a site where cooling power or litres are laid on what its machines drew together.
+        What hangs on these devices' readings goes with them: the parts of a host with a sensor of its whole node, the
+        total of a kind beside its devices, and all of a site where cooling power or litres are laid on what its
+        machines drew together.
         """
         stale = set(device_hours)
         stale |= _parts_of_nodes(stale)
@@ -56,15 +57,15 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
 
 
 def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
-    """The same hours of whatever else is on the host of a sensor of a whole node. One query, rarely two."""
+    """The same hours of whatever else is on the host of a sensor of a whole node, and of totals. One query."""
     ids = {device_id for device_id, _ in device_hours}
-    nodes = dict(Device.objects.filter(pk__in=ids, kind=Device.Kind.NODE).order_by().values_list("pk", "host_id"))
-    if not nodes:
-        return set()
-    parts = defaultdict(list)
-    for pk, host_id in Device.objects.filter(host__in=set(nodes.values())).order_by().values_list("pk", "host_id"):
-        parts[host_id].append(pk)
-    return {(part, hour) for device_id, hour in device_hours if device_id in nodes for part in parts[nodes[device_id]]}
+    behind = defaultdict(list)
+    nodes = Q(kind=Device.Kind.NODE, host__devices__isnull=False)
+    totals = Q(host__devices__is_total=True, host__devices__kind=F("kind"), is_total=False)
+    pairs = Device.objects.filter(nodes | totals, pk__in=ids).order_by().values_list("pk", "host__devices")
+    for pk, other in pairs:
+        behind[pk].append(other)
+    return {(other, hour) for pk, hour in device_hours if pk in behind for other in behind[pk]}
 
 
 def _mates_at_sites(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:

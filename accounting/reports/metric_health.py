@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet, Sum
 
-from accounting.agent import VERSION
 from accounting.methods.units import J_PER_KWH
-from accounting.models import Agent, ApiToken, DeviceSample, DirtyHour, IntakeHour, SeenCatalogue, UnreadMetric
+from accounting.models import Agent, DeviceSample, DirtyHour, IntakeHour, SeenCatalogue, UnreadMetric
 from accounting.reports.fleet import visible_sites
 from accounting.reports.live import ledger_lag_s, visible_devices
 from accounting.reports.metric_families import NOBODY, Point
@@ -21,9 +20,9 @@ FORGOTTEN_AFTER = timedelta(days=30)
 RESULTS = {"accepted": "accepted", "duplicate": "duplicates", "conflict": "conflicts", "rejected": "rejected"}
 
 
-def health_points(visibility: Sees, *, now: datetime, silent_after_s: float) -> Iterator[Point]:
+def health_points(visibility: Sees, *, version: str, now: datetime, silent_after_s: float) -> Iterator[Point]:
     """About a dozen queries, none of which reads a raw sample."""
-    yield from _ledger(now)
+    yield from _ledger(version, now)
     yield from _intake(visibility)
     yield from _agents(visibility, now, silent_after_s)
     yield Point("greenai_devices", (), visible_devices(visibility).filter(retired_at=None).count())
@@ -43,9 +42,9 @@ def site_points(visibility: Sees, *, now: datetime) -> Iterator[Point]:
         yield Point("greenai_site_rates_info", known, 1.0)
 
 
-def _ledger(now: datetime) -> Iterator[Point]:
+def _ledger(version: str, now: datetime) -> Iterator[Point]:
     method = SeenCatalogue.objects.values_list("method", flat=True).first() or ""
-    yield Point("greenai_build_info", (VERSION, method), 1.0)
+    yield Point("greenai_build_info", (version, method), 1.0)
     yield Point("greenai_ledger_lag_seconds", (), ledger_lag_s(now=now) or 0.0)
     yield Point("greenai_ledger_waiting", (), DirtyHour.objects.order_by()[:MOST_WAITING].count())
 

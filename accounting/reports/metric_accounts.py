@@ -45,9 +45,9 @@ def account_points(visibility: Sees, *, now: datetime) -> Iterator[Point]:
     """The running month and the last settled hour of every line. Missing is absent, never nought."""
     month = _month(visibility, now)
     hour = _sums(visibility, TeamHour, hour=settled_hour(now))
-    shown = _largest(month)
+    shown = _largest(month, hour)
     yield Point("greenai_account_lines", ("by itself",), len(shown))
-    yield Point("greenai_account_lines", ("added up",), len(month) - len(shown))
+    yield Point("greenai_account_lines", ("added up",), len(month.keys() | hour.keys()) - len(shown))
     for line, sums in _folded(month, shown).items():
         yield from _month_points(line, sums)
     for line, sums in _folded(hour, shown).items():
@@ -76,10 +76,18 @@ def _sums(visibility: Sees, model: type[Model], **period: Any) -> dict[Line, Sum
     }
 
 
-def _largest(month: Mapping[Line, Sums]) -> set[Line]:
+def _largest(*found: Mapping[Line, Sums]) -> set[Line]:
     """The lines that are shown by themselves: those of the most energy, and of the most carbon where none is drawn."""
-    ranked = sorted(month, key=lambda line: (-month[line]["facility_energy_kwh"], -month[line]["embodied_g"], line))
-    return set(ranked[:MOST_LINES])
+    lines = set().union(*found)
+    told = {line: [sums[line] for sums in found if line in sums] for line in lines}
+
+    def rank(line: Line) -> tuple[float, float, Line]:
+        energy_kwh, embodied_g = (
+            sum(sums[name] for sums in told[line]) for name in ("facility_energy_kwh", "embodied_g")
+        )
+        return -energy_kwh, -embodied_g, line
+
+    return set(sorted(lines, key=rank)[:MOST_LINES])
 
 
 def _folded(found: Mapping[Line, Sums], shown: set[Line]) -> dict[Line, Sums]:

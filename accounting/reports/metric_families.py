@@ -58,7 +58,7 @@ HEALTH = (
     Family("greenai_agents", Kind.GAUGE, ("state",),
            "Agents heard of within 30 days: reporting, or silent for longer than GREENAI_AGENT_SILENT_S."),
     Family("greenai_agent_last_seen_timestamp_seconds", Kind.GAUGE, AGENT,
-           "When an agent last posted, in seconds since 1970. Of those heard of within 30 days the 500 longest silent."),
+           "When an agent last posted, in seconds since 1970. The 500 longest silent of the last 30 days."),
     Family("greenai_agent_dropped_samples_total", Kind.COUNTER, AGENT,
            "Samples that an agent's full spool had to drop since it was first heard of. The same agents."),
     Family("greenai_devices", Kind.GAUGE, (),

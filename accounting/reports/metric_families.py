@@ -7,6 +7,7 @@ gauges: a restatement may lower what was shown before, which a counter must neve
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 NOBODY = "(none)"  # label of what no team, project or site answers for; a slug has no brackets
 OTHERS = "(others)"  # label of the account lines beyond the most that are shown
@@ -28,9 +29,8 @@ class Family:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a family; `labels` in the family's order."""
+class Point(NamedTuple):
+    """One value of a family; `labels` in the family's order. Thousands are made for an answer: a tuple is cheaper."""
 
     name: str
     labels: tuple[str, ...]
@@ -139,7 +139,7 @@ ACCOUNTS = (
     *MONTH,
 )  # fmt: skip
 
-FAMILIES: tuple[Family, ...] = (*HEALTH, *SITES, *ACCOUNTS)
+FAMILIES = (*HEALTH, *SITES, *ACCOUNTS)
 
 
 def in_order(points: Iterable[Point]) -> list[tuple[Family, Sequence[Point]]]:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounting.access import visible_to
+from accounting.access import can_administer, visible_to
 from accounting.reports import sources
 from accounting.views.agent_command import only_this_machine
 from accounting.views.asking import asked_choice, csv_response, links
@@ -52,4 +52,5 @@ def source_lines(request: HttpRequest) -> HttpResponse:
 def _lines(request: HttpRequest) -> dict[str, Any]:
     now, silent_after_s = timezone.now(), settings.GREENAI["agent_silent_s"]
     lines = sources.source_lines(visible_tokens(request), now=now, silent_after_s=silent_after_s)
-    return {"lines": lines, "may_create": may_make_tokens(request)}
+    administrator = can_administer(request.user)
+    return {"lines": lines, "may_create": may_make_tokens(request), "administrator": administrator}

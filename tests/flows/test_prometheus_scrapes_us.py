@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ pytestmark = [
     pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed: apt-get install prometheus"),
 ]
 ISSUE = "from accounting.access import issue_token; print(issue_token(name='prometheus', scopes=['read'])[1])"
+MONTH = (
+    "from django.db.models import Sum; from django.utils import timezone; from accounting.models import TeamDay; "
+    "rows = TeamDay.objects.filter(day__gte=timezone.now().date().replace(day=1)); "
+    "print(rows.aggregate(s=Sum('it_energy_kwh'))['s'] or 0.0)"
+)
 LIMIT_S = 60.0
 
 
@@ -52,6 +57,16 @@ def ask(prometheus: str, path: str, **parameters: str) -> Any:
         return json.load(reply)["data"]
 
 
+def it_energy_j(stack: Stack) -> float:
+    """The running month in the ledger's own roll-up."""
+    return float(stack.manage("shell", "-v", "0", "-c", MONTH).strip().splitlines()[-1]) * 3.6e6
+
+
+def number(prometheus: str, query: str) -> float:
+    found = ask(prometheus, "query", query=query)["result"]
+    return float(found[0]["value"][1]) if found else 0.0
+
+
 def until_scraped(prometheus: str) -> None:
     deadline = time.monotonic() + LIMIT_S
     while True:
@@ -63,6 +78,13 @@ def until_scraped(prometheus: str) -> None:
             return
         assert time.monotonic() < deadline, ask(prometheus, "targets")
         time.sleep(0.3)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 class TestPrometheus:
@@ -82,3 +104,15 @@ class TestPrometheus:
             assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}
             types = {name: entries[0]["type"] for name, entries in ask(prometheus, "metadata").items()}
             assert types["greenai_ledger_lag_seconds"] == "gauge"
+
+    def test_holds_what_the_ledger_holds_and_counts_what_comes_in(self, stack: Stack, tmp_path: Path) -> None:
+        """This machine's own agent posts all the while: the figure lies between the ledger's before and after."""
+        with prometheus_of(stack, tmp_path) as prometheus:
+            until(lambda: it_energy_j(stack) > 0)
+            before = it_energy_j(stack)
+            until_scraped(prometheus)
+            until(lambda: number(prometheus, "sum(greenai_month_it_energy_joules)") >= before * (1 - 1e-9))
+            scraped = number(prometheus, "sum(greenai_month_it_energy_joules)")
+            assert before * (1 - 1e-9) <= scraped <= it_energy_j(stack) * (1 + 1e-9)
+            accepted = 'greenai_intake_samples_total{protocol="telemetry",result="accepted"}'
+            until(lambda: number(prometheus, f"increase({accepted}[1m])") > 0)

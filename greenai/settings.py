@@ -65,6 +65,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "greenai.read_only.ReadOnlyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -201,6 +202,7 @@ GREENAI = {
     "grid_stale_h": env.float("GREENAI_GRID_STALE_H", 6.0),  # how long live figures may show an earlier hour's value
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
     "metrics_open": env.bool("GREENAI_METRICS_OPEN", False),  # /metrics of the whole organisation without a token
+    "read_only": env.bool("GREENAI_READ_ONLY", False),  # the database is a replica
     "market_matching": env.str("GREENAI_MARKET_MATCHING", "annual"),  # or hourly; a site's terms may say otherwise
 }
 if GREENAI["emission_basis"] not in ("lifecycle", "direct"):

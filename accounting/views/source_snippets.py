@@ -79,6 +79,14 @@ def _codecarbon(server: str, token: str) -> Snippet:
     )
 
 
+# What is read of each exporter; docs/prometheus.md has what becomes of it.
+_READ_OF_PROMETHEUS = (
+    "DCGM_FI_DEV_(TOTAL_ENERGY_CONSUMPTION|POWER_USAGE|GPU_UTIL|FB_USED)|DCGM_FI_PROF_GR_ENGINE_ACTIVE|"
+    "kepler_node_(cpu|gpu)_(joules_total|watts)|kepler_platform_watts|node_rapl_(package|dram)_joules_total|"
+    "ipmi_dcmi_power_consumption_watts"
+)
+
+
 def _prometheus(server: str, token: str) -> Snippet:
     text = (
         "remote_write:\n"
@@ -87,13 +95,14 @@ def _prometheus(server: str, token: str) -> Snippet:
         f"      credentials: {token}\n"
         "    write_relabel_configs: # send only what is read here\n"
         "      - source_labels: [__name__]\n"
-        "        regex: (DCGM_FI|kepler|node_rapl|ipmi)_.*\n"
+        f'        regex: "{_READ_OF_PROMETHEUS}"\n'
         "        action: keep"
     )
     return Snippet(
         "prometheus",
         "Prometheus",
-        "Prometheus scrapes DCGM exporter, Kepler, node_exporter or IPMI already: it can pass their energy on.",
+        "Prometheus scrapes DCGM exporter, Kepler, node_exporter or IPMI already: it can pass their energy on. "
+        "Scrape DCGM exporter with honor_labels: true, so that a pod's name stays the workload's.",
         "As credentials; or write it to a file and name that as credentials_file.",
         (Text("In prometheus.yml, then reload Prometheus", text),),
     )

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,6 +24,7 @@ from accounting.models import ApiToken, FileImport, Team, User
 from accounting.reports.sources import source_lines
 from accounting.views.source_snippets import snippets
 from tests.accounting.reports import rows
+from tests.greenai.test_metrics_docs import needs_promtool, promtool
 
 pytestmark = pytest.mark.django_db
 SERVER = "https://green.example"
@@ -197,6 +199,11 @@ class TestSnippets:
         exporter = yaml.safe_load(self.text("opentelemetry", 1))["exporters"]["otlphttp/greenai"]
         assert exporter["metrics_endpoint"] == f"{SERVER}/v1/metrics"
         assert exporter["headers"] == {"Authorization": f"Bearer {TOKEN}"}
+
+    @needs_promtool
+    def test_is_read_by_promtool(self, tmp_path: Path) -> None:
+        (tmp_path / "prometheus.yml").write_text(self.text("prometheus"))
+        promtool("check", "config", str(tmp_path / "prometheus.yml"))
 
     def test_are_valid_python(self) -> None:
         for key in ("codecarbon", "track"):

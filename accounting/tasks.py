@@ -47,5 +47,5 @@ def fetch_grid_hours() -> None:
 
 @shared_task(name="accounting.fold_intake")
 def fold_intake() -> None:
-    """Add up the counts of what came in more than a week ago."""
+    """Add up the counts of what came in more than a day ago."""
     intake.fold_intake(now=timezone.now())

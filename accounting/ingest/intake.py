@@ -16,7 +16,7 @@ from accounting.agent.wire import TelemetryReply
 from accounting.models import ApiToken, IntakeDevice, IntakeHour
 
 SHARDS = 8  # rows a token, protocol and hour are spread over; a poster waits for one eighth of the others
-KEPT_BY_HOUR = timedelta(days=8)  # longer than any page looks back
+KEPT_BY_HOUR = timedelta(hours=26)  # longer than any page looks back; every scrape of /metrics adds up these rows
 COUNTED = ("accepted", "duplicates", "conflicts", "rejected")
 _MOST_REMEMBERED = 200_000
 _told: dict[tuple[int, str, int], datetime] = {}  # the hour in which this process last noted a device
@@ -39,7 +39,7 @@ def count_intake(
 
 
 def fold_intake(*, now: datetime) -> int:
-    """Add up hours older than a week in one row a token and protocol, and how many rows went. Safe to run twice."""
+    """Add up hours older than a day in one row a token and protocol, and how many rows went. Safe to run twice."""
     before = now - KEPT_BY_HOUR
     old = IntakeHour.objects.filter(hour__lt=before).exclude(hour=IntakeHour.BEFORE)
     with transaction.atomic():

@@ -90,14 +90,14 @@ class TestPostersAtOnce:
 
 
 class TestFoldIntake:
-    def test_keeps_every_sum_and_the_hours_of_the_last_week(self, token: ApiToken) -> None:
-        for days in (0, 3, 9, 10, 400):
+    def test_keeps_every_sum_and_the_hours_of_the_last_day(self, token: ApiToken) -> None:
+        for days in (0, 1, 3, 10, 400):
             store(batch(100.0), token=token, now=NOW - timedelta(days=days), errors=())
         before = counted()
         assert fold_intake(now=NOW) == 3
         assert counted() == before and before[0] >= 1
         assert IntakeHour.objects.filter(hour=IntakeHour.BEFORE).count() == 1
-        assert IntakeHour.objects.get(hour=IntakeHour.BEFORE).last_at == NOW - timedelta(days=9)
+        assert IntakeHour.objects.get(hour=IntakeHour.BEFORE).last_at == NOW - timedelta(days=3)
 
     def test_adds_to_what_was_folded_before_and_is_safe_to_run_twice(self, token: ApiToken) -> None:
         store(batch(100.0), token=token, now=NOW - timedelta(days=9))

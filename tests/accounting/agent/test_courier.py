@@ -74,7 +74,7 @@ class TestDelivery:
             "dropped": 0,
             "sensors": {"rapl": "ok", "nvml": "no driver"},
         }
-        assert first["devices"] == [{"device": "cpu-0", "kind": "cpu", "model": "Xeon"}]
+        assert first["devices"] == [{"device": "cpu-0", "kind": "cpu", "model": "Xeon", "units": 1, "total": False}]
         assert second["devices"] == []
         assert [s["seq"] for s in first["device_samples"] + second["device_samples"]] == [1, 2, 3]
 

@@ -255,6 +255,7 @@ class TestWandb:
         told = log_to_wandb(job, wait_s=10)
         summary = dict(run.summary)
         run.finish()
+        wandb.teardown()
         assert told is not None and told.complete and told.it_energy_kwh is not None
         assert summary["greenai/it_energy_kwh"] == told.it_energy_kwh.mid
         assert summary["greenai/job"] == "wb-1"

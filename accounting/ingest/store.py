@@ -23,6 +23,8 @@ from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_ma
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
+from accounting.ingest.partitions import days_of, written
+from accounting.ingest.retirement import without_old
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.uses import KeptUses, keep_uses
@@ -52,13 +54,18 @@ def store(
     if isinstance(batch, wire.TelemetryBatch):
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
-    with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now)
+
+    def write() -> TelemetryReply:
+        with transaction.atomic():
+            return _store(admit(batch, token=token, errors=errors), token, now)
+
+    return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
 
 def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
+    fleet = register(admitted.batch, token=token, now=now)
+    admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
-    fleet = register(batch, token=token, now=now)
     stream = None
     if batch.agent is not None:
         stream = hear(batch.agent, host_id=fleet.host_ids[batch.agent.host], now=now)
@@ -81,12 +88,12 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
-    hours = hours_of_samples(kept.changed) | hours_to_make(gained) | hours_to_restate(spans)
+    hours = hours_of_samples(kept.changed, now_us=now_us) | hours_to_make(gained) | hours_to_restate(spans)
     DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates
-    accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted
+    accepted = kept.accepted + len(facility.changed_us) + uses.accepted
     return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
 
 

@@ -23,6 +23,7 @@ from accounting.models.telemetry import (
     DeviceUse,
     FacilitySample,
     JobMark,
+    RawRetention,
     SampleConflict,
 )
 from accounting.models.vendor import VendorFootprint, VendorReport
@@ -31,7 +32,7 @@ __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "ExchangeRate", "FacilitySample", "FactorStamp",
     "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching",
-    "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RestatedDay",
+    "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RawRetention", "RestatedDay",
     "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff",
     "TariffBand", "Team", "TeamDay", "TeamHour", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

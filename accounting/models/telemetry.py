@@ -70,6 +70,19 @@ class DeviceSample(models.Model):
     received_at_us = models.BigIntegerField()
 
 
+class RawRetention(models.Model):
+    """How far raw samples have been retired. One row."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    kept_since = models.DateTimeField(
+        help_text="Start of the first UTC day whose raw samples are kept; before it none is taken"
+    )
+    sealed_before = models.DateTimeField(help_text="What rests on samples from before it is sealed: they may go")
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_raw_retention"),)
+
+
 class FacilitySample(models.Model):
     """One reading of a site; it holds from `measured_at_us` until the next, at most `facility_max_age`.
 

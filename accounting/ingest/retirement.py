@@ -119,7 +119,7 @@ def _sealed(fleet: Fleet, items: Sequence[Any]) -> set[tuple[int, datetime]]:
 
 def _place(item: Any, fleet: Fleet) -> tuple[int, datetime]:
     at = item.measured_at.astimezone(UTC)
-    return fleet.device(item.host, item.device).pk, at.replace(minute=0, second=0, microsecond=0)
+    return fleet.device_id(item.host, item.device), at.replace(minute=0, second=0, microsecond=0)
 
 
 def _too_old(name: str, at: int, item: Any, since: datetime) -> ItemError:

@@ -99,7 +99,7 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
 
 def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:
     named = [(sample.host, sample.device) for sample in batch.device_samples]
-    ids = {name: fleet.device(*name).pk for name in set(named)}
+    ids = {name: fleet.device_id(*name) for name in set(named)}
     job_ids = jobs.ids_of([sample.job for sample in batch.device_samples])
     return columns(batch.device_samples, [ids[name] for name in named], job_ids)
 
@@ -118,7 +118,9 @@ def _numbers(batch: CheckedBatch, samples: SampleColumns) -> NDArray[np.int64]:
 
 def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
     """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
-    gained = []
+    gained: list[Span] = []
+    if not fleet.older:
+        return gained
     known = {device.pk: device for device in fleet.devices.values()}
     firsts = np.unique(changed.device_id, return_index=True)[1]  # rows are sorted by device, then time
     for device_id, first_us in zip(

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
-from accounting.models.fleet import Device, Job, Project, Site, Team
+from accounting.models.fleet import Device, Host, Job, Project, Site, Team
 from accounting.models.telemetry import FacilitySample
 
 QUANTITIES = (
@@ -48,41 +48,60 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
         all of a site where cooling power or litres are laid on what its machines drew together.
         """
         stale = set(device_hours)
-        stale |= _parts_of_nodes(stale)
-        stale |= _mates_at_sites(stale)
+        if not stale:
+            return
+        stale |= _beside(stale)
         stamp = secrets.randbits(62)
         rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
         self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
 
 
-def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
-    """The same hours of whatever else is on the host of a sensor of a whole node. One query, rarely two."""
-    ids = {device_id for device_id, _ in device_hours}
-    nodes = dict(Device.objects.filter(pk__in=ids, kind=Device.Kind.NODE).order_by().values_list("pk", "host_id"))
-    if not nodes:
-        return set()
+def _beside(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """What hangs on these device-hours. One query for devices without a site, else two, rarely four."""
+    nodes, site_of = {}, {}
+    for pk, kind, host_id, site_id in _places({device_id for device_id, _ in device_hours}):
+        if kind == Device.Kind.NODE:
+            nodes[pk] = host_id
+        if site_id is not None:
+            site_of[pk] = site_id
+    parts = _parts_of_nodes(device_hours, nodes) if nodes else set()
+    return parts | (_mates_at_sites(device_hours, site_of) if site_of else set())
+
+
+def _places(device_ids: set[int]) -> list[tuple[int, str, int, int | None]]:
+    """Device, kind, host and site. Whole numbers only, so they stand in the text; every batch asks it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT d.id, d.kind, d.host_id, h.site_id FROM {Device._meta.db_table} d JOIN {Host._meta.db_table} h "
+            f"ON h.id = d.host_id WHERE d.id IN ({', '.join(map(str, sorted(device_ids)))})"
+        )
+        return list(cursor.fetchall())
+
+
+def _parts_of_nodes(device_hours: set[tuple[int, datetime]], nodes: dict[int, int]) -> set[tuple[int, datetime]]:
+    """The same hours of whatever else is on the host of a sensor of a whole node."""
     parts = defaultdict(list)
     for pk, host_id in Device.objects.filter(host__in=set(nodes.values())).order_by().values_list("pk", "host_id"):
         parts[host_id].append(pk)
     return {(part, hour) for device_id, hour in device_hours if device_id in nodes for part in parts[nodes[device_id]]}
 
 
-def _mates_at_sites(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
-    """The same hours of a site's other devices, where it tells of cooling or water then. Three queries at most."""
-    ids = {device_id for device_id, _ in device_hours}
-    placed = Device.objects.filter(pk__in=ids).exclude(host__site=None).order_by()
-    site_of = dict(placed.values_list("pk", "host__site"))
-    if not site_of:
-        return set()
+def _mates_at_sites(device_hours: set[tuple[int, datetime]], site_of: dict[int, int]) -> set[tuple[int, datetime]]:
+    """The same hours of a site's other devices, where it tells of cooling or water then."""
     holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
     reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
     first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
-    shared = FacilitySample.objects.filter(
-        Q(cooling_power_w__isnull=False) | Q(water_l__isnull=False),
-        site__in=set(site_of.values()),
-        measured_at_us__range=tuple(round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach)),
-    )
-    sites = set(shared.order_by().values_list("site", flat=True).distinct())
+    start_us, end_us = (round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT site_id FROM {FacilitySample._meta.db_table} "
+            "WHERE (cooling_power_w IS NOT NULL OR water_l IS NOT NULL) "
+            f"AND site_id IN ({', '.join(map(str, sorted(set(site_of.values()))))}) "
+            f"AND measured_at_us BETWEEN {start_us} AND {end_us}"
+        )
+        sites = {site_id for (site_id,) in cursor.fetchall()}
+    if not sites:
+        return set()
     mates = defaultdict(list)
     for pk, site_id in Device.objects.filter(host__site__in=sites).order_by().values_list("pk", "host__site"):
         mates[site_id].append(pk)

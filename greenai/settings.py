@@ -110,6 +110,14 @@ if SQLITE:
     }
     # Tests use a file too: SQLite's in-memory database has other locks, so races between threads would not be real.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    # A stuck database answers for itself after this long. wsgi.py and asgi.py set it: a web server's threads are few,
+    # while a migration or a rebuild may take what it takes.
+    _timeout_ms = round(env.float("GREENAI_DATABASE_TIMEOUT_S", 0.0) * 1000)
+    _limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    if _timeout_ms:
+        DATABASES["default"]["OPTIONS"].setdefault("options", " ".join(f"-c {name}={_timeout_ms}" for name in _limits))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounting.User"
 LOGIN_URL = "login"
@@ -191,6 +199,8 @@ GREENAI = {
     "facility_max_age_s": env.float("GREENAI_FACILITY_MAX_AGE_S", 3600.0),  # how long a facility reading holds
     "future_limit_s": env.float("GREENAI_FUTURE_LIMIT_S", 300.0),  # samples further ahead are rejected
     "raw_retention_days": env.int("GREENAI_RAW_RETENTION_DAYS", 400),  # 0: for ever
+    "ingest_at_once": env.int("GREENAI_INGEST_AT_ONCE", 6),  # of the web server's eight threads
+    "ingest_waiting": env.int("GREENAI_INGEST_WAITING", 1),
     "ledger_interval_s": env.float("GREENAI_LEDGER_INTERVAL_S", 5.0),
     "lease_s": env.float("GREENAI_LEASE_S", 60.0),
     "heartbeat_s": env.float("GREENAI_HEARTBEAT_S", 10.0),

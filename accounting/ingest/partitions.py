@@ -5,6 +5,7 @@ writers of the others do not notice; who makes one holds a lock that the next on
 there it does not ask for again; where it is wrong, the insert says so, and `written` asks once more.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -26,6 +27,7 @@ LOCK_TIMEOUT = "5s"
 
 _LOCK = 0x64617973  # "days": the key of the advisory lock
 _EPOCH = date(1970, 1, 1)
+_turn = threading.RLock()  # SQLite has one writer: threads that wait here waste no time on asking whether it is free
 _known: dict[str, set[int]] = {}  # days since 1970 that have their partition, by database
 
 Answer = TypeVar("Answer")
@@ -38,7 +40,8 @@ def written(days: Iterable[int], write: Callable[[], Answer]) -> Answer:
         TooWide: more than MOST_NEW_DAYS of them have none yet.
     """
     if connection.vendor != "postgresql":
-        return write()
+        with _turn:
+            return write()
     wanted = set(days)
     ensure(wanted)
     try:

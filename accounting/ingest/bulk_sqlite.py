@@ -1,13 +1,14 @@
 """Samples into SQLite. The transaction is IMMEDIATE, so nothing can come between looking and inserting."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import numpy as np
 from django.db import IntegrityError, connection, transaction
 from numpy.typing import NDArray
 
 from accounting.ingest.columns import SampleColumns
-from accounting.ingest.readings import KEY_COLUMNS, READING_COLUMNS, TABLE, Key, Row, rows
+from accounting.ingest.readings import KEY_COLUMNS, READING_COLUMNS, TABLE, Key, Row, values
 
 HELD = ""  # the one writer holds everything
 
@@ -24,19 +25,17 @@ _REPLACE = (
 
 def insert_new(samples: SampleColumns, epoch: int, received_at_us: int) -> NDArray[np.bool_]:
     """Usually every key is free, and looking first would be in vain."""
-    keys = samples.key_tuples()
-    offered = [
-        (*key, *row.reading, row.revision, epoch, received_at_us)
-        for key, row in zip(keys, rows(samples, epoch=epoch), strict=True)
-    ]
+    keys = (samples.device_id.tolist(), samples.measured_at_us.tolist(), samples.source.tolist())
+    constant = (repeat(epoch), repeat(received_at_us))
+    offered = list(zip(*keys, *values(samples), samples.revision.tolist(), *constant, strict=False))
     try:
         with transaction.atomic():
             _insert(offered)
-        return np.ones(len(keys), dtype=bool)
+        return np.ones(len(offered), dtype=bool)
     except IntegrityError:
-        taken = _taken(keys)
+        taken = _taken([row[:3] for row in offered])
     _insert([row for row in offered if row[:3] not in taken])
-    return np.array([key not in taken for key in keys], dtype=bool)
+    return np.array([row[:3] not in taken for row in offered], dtype=bool)
 
 
 def _insert(offered: Sequence[tuple[object, ...]]) -> None:
@@ -45,9 +44,9 @@ def _insert(offered: Sequence[tuple[object, ...]]) -> None:
 
 
 def replace(changed: Sequence[tuple[Key, Row]], received_at_us: int) -> None:
-    values = [(*row.reading, row.revision, row.epoch, received_at_us, *key) for key, row in changed]
+    rows = [(*row.reading, row.revision, row.epoch, received_at_us, *key) for key, row in changed]
     with connection.cursor() as cursor:
-        cursor.executemany(_REPLACE, values)
+        cursor.executemany(_REPLACE, rows)
 
 
 def _taken(keys: list[Key]) -> set[Key]:

@@ -36,7 +36,7 @@ Run = tuple[int, int, int, int]  # device, source, first and last microsecond
 
 # Each is one step in the primary key's index, or a walk over other sources' readings of at most OWN_SOURCE_US. LIMIT 1
 # and not max(): without statistics PostgreSQL takes the day behind a reading for one row and reads all of it.
-_OF_DEVICE = f"SELECT measured_at_us FROM {DeviceSample._meta.db_table} WHERE device_id = run.column2 WITHIN"
+_OF_DEVICE = f"SELECT measured_at_us FROM {DeviceSample._meta.db_table} WHERE device_id = run.column2 AND WITHIN"
 _LAST, _FIRST = "ORDER BY measured_at_us DESC LIMIT 1", "ORDER BY measured_at_us LIMIT 1"
 _BEFORE = f"({_OF_DEVICE} AND measured_at_us < run.column4 {_LAST})"
 _AFTER = f"({_OF_DEVICE} AND measured_at_us > run.column5 {_FIRST})"
@@ -130,13 +130,15 @@ def _neighbours(runs: list[Run], now_us: int) -> list[list[int | None]]:
     and after only where there are any: nothing comes later than now.
     """
     first_us, last_us = min(run[2] for run in runs) - NEAR_US, max(run[3] for run in runs) + NEAR_US
-    until = f" AND measured_at_us <= {last_us}" if last_us < now_us else ""
-    found = [list(row) for row in _ask(_NEAREST, runs, f"AND measured_at_us >= {first_us}{until}")]
+    until = last_us if last_us < now_us else None
+    found = [list(row) for row in _ask(_NEAREST, runs, DeviceSample.between(first_us, until))]
+    if connection.vendor != "postgresql":
+        return found  # that was everything
     for column, select, rest in (
-        (0, _BEFORE, f"AND measured_at_us < {first_us}"),
-        (2, _AFTER, f"AND measured_at_us > {last_us}"),
+        (0, _BEFORE, DeviceSample.between(None, first_us - 1)),
+        (2, _AFTER, DeviceSample.between(last_us + 1, None)),
     ):
-        alone = [n for n, row in enumerate(found) if row[column] is None] if column == 0 or until else []
+        alone = [n for n, row in enumerate(found) if row[column] is None and (column == 0 or until is not None)]
         for n, (far,) in zip(alone, _ask(select, [runs[n] for n in alone], rest), strict=True):
             found[n][column] = far
     return found

@@ -54,7 +54,13 @@ class Row(NamedTuple):
 
 def rows(samples: SampleColumns, *, epoch: int) -> list[Row]:
     """The samples as `bulk.stored` would give them back."""
-    values = (
+    told = zip(*values(samples), samples.revision.tolist(), strict=True)
+    return [Row(Reading(*reading), revision, epoch) for *reading, revision in told]
+
+
+def values(samples: SampleColumns) -> tuple[list[Any], ...]:
+    """A list a column, in the order of READING_COLUMNS, None where it is not set."""
+    return (
         _or_none(samples.power_w, np.isnan(samples.power_w)),
         _or_none(samples.energy_j, np.isnan(samples.energy_j)),
         _or_none(samples.utilization, np.isnan(samples.utilization)),
@@ -62,7 +68,6 @@ def rows(samples: SampleColumns, *, epoch: int) -> list[Row]:
         _or_none(samples.job_id, samples.job_id == NO_JOB),
         samples.measured.tolist(),
     )
-    return [Row(Reading(*v), r, epoch) for *v, r in zip(*values, samples.revision.tolist(), strict=True)]
 
 
 def _or_none(values: NDArray[Any], unset: NDArray[np.bool_]) -> list[Any]:

@@ -174,14 +174,11 @@ def _far(windows: Sequence[Window], known: Set[int], beyond: str, side: str, ord
     """
     found: list[tuple[int, int]] = []
     alone = [i for i in range(len(windows)) if i not in known]
-    for within in (_DAYS_NEAR_US, FOREVER_US):
+    for within in (_DAYS_NEAR_US, FOREVER_US) if connection.vendor == "postgresql" else (FOREVER_US,):
         if not alone:
             break
         some = [windows[i] for i in alone]
-        edge_us = max(w.start_us for w in some) if side == "<" else min(w.end_us for w in some)
-        bounds = f"s.measured_at_us {side} {edge_us}"
-        if within < FOREVER_US:
-            bounds += f" AND {_between(some, within)}"
+        bounds = _between(some, within) if within < FOREVER_US else _one_side(some, side)
         rows = _query(
             some,
             f"SELECT w.i, (SELECT s.measured_at_us FROM {_TABLE} s WHERE s.device_id = w.d AND {beyond} AND {bounds} "
@@ -192,10 +189,16 @@ def _far(windows: Sequence[Window], known: Set[int], beyond: str, side: str, ord
     return found
 
 
+def _one_side(windows: Sequence[Window], side: str) -> str:
+    if side == "<":
+        return DeviceSample.between(None, max(w.start_us for w in windows), column="s.measured_at_us")
+    return DeviceSample.between(min(w.end_us for w in windows), None, column="s.measured_at_us")
+
+
 def _between(windows: Sequence[Window], reach_us: int) -> str:
     """That a reading lies within reach of the first and the last of the windows."""
     first_us, last_us = min(w.start_us for w in windows) - reach_us, max(w.end_us for w in windows) + reach_us
-    return f"s.measured_at_us BETWEEN {first_us} AND {last_us}"
+    return DeviceSample.between(first_us, last_us, column="s.measured_at_us")
 
 
 def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> list[tuple[Any, ...]]:
@@ -208,7 +211,7 @@ def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> lis
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m "
-            f"AND s.measured_at_us BETWEEN {min(at)} AND {max(at)}",
+            f"AND {DeviceSample.between(min(at), max(at), column='s.measured_at_us')}",
             parameters,
         )
         return list(cursor.fetchall())

@@ -4,7 +4,7 @@ Instants are integer microseconds since 1970 (UTC): exact, the same on SQLite an
 they are (docs/decisions/0002). Hours elsewhere are ordinary datetimes.
 """
 
-from django.db import models
+from django.db import connection, models
 
 from accounting.models.fleet import Device, Host, Job, Site
 
@@ -68,6 +68,17 @@ class DeviceSample(models.Model):
     epoch = models.BigIntegerField(help_text="Hash of the poster's boot: counters are compared only within one")
     revision = models.IntegerField(default=0)
     received_at_us = models.BigIntegerField()
+
+    @staticmethod
+    def between(first_us: int | None, last_us: int | None, *, column: str = "measured_at_us") -> str:
+        """Bounds for the text of a query on samples, both inclusive; TRUE on SQLite.
+
+        As numbers in the text they let PostgreSQL leave the other days out when it plans. SQLite has no days, and would
+        walk the key from here instead of from the bound that a query seeks by.
+        """
+        bounds = [f"{column} >= {first_us:d}"] if first_us is not None else []
+        bounds += [f"{column} <= {last_us:d}"] if last_us is not None else []
+        return " AND ".join(bounds) if bounds and connection.vendor == "postgresql" else "TRUE"
 
 
 class RawRetention(models.Model):

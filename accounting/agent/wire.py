@@ -12,10 +12,11 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 MAX_BODY_BYTES = 1 << 20  # compressed, as it comes over the wire
 MAX_DECODED_BYTES = 8 << 20  # after gunzip
-MAX_SAMPLES = 10_000  # device samples, uses and facility samples together
+MAX_SAMPLES = 10_000  # device samples, uses, spans and facility samples together
 
 DeviceKind = Literal["cpu", "gpu", "memory", "node", "other"]
-Source = Literal["meter", "agent", "dcgm", "codecarbon", "model"]  # best first: one counts per device and interval
+# Best first: one counts per device and interval.
+Source = Literal["meter", "agent", "dcgm", "kepler", "node_exporter", "otlp", "slurm", "codecarbon", "model"]
 Status = Literal["measured", "modelled"]
 
 
@@ -42,6 +43,8 @@ class DeviceInfo:
     tdp_w: float | None = None
     memory_bytes: int | None = None
     host: str | None = None  # None: the agent's own host
+    units: int = 1  # how many alike it stands for, where a tool tells only their sum
+    total: bool = False  # all of its host's devices of this kind: counts only where they do not by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,25 @@ class DeviceSample:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergySpan:
+    """What a device drew in [started_at, ended_at), told by a tool that adds up by itself: a tracker, a scheduler.
+
+    The spans of one run follow each other. Without energy: time that should have been told of, and was not.
+    """
+
+    device: str
+    started_at: str
+    ended_at: str
+    energy_j: float | None = None
+    job: str | None = None
+    host: str | None = None
+    source: Source = "agent"
+    status: Status = "measured"
+    run: str = ""  # what tells one tool's runs on a device apart; empty: the poster's
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceUse:
     """How much of a device one job used in the interval that ends at `measured_at`; for devices that jobs share.
 
@@ -130,6 +152,7 @@ class TelemetryBatch:
     job_marks: list[JobMark] = field(default_factory=list)
     device_samples: list[DeviceSample] = field(default_factory=list)
     device_uses: list[DeviceUse] = field(default_factory=list)
+    energy_spans: list[EnergySpan] = field(default_factory=list)
     facility_samples: list[FacilitySample] = field(default_factory=list)
 
 

@@ -88,6 +88,11 @@ def own_kg(device: Device, book: Catalog) -> Figure:
     """The device alone: stated, else published for its model, else by its parts, else typical of its kind."""
     if device.embodied_kg is not None:
         return _declared(device.embodied_kg, f"device:{device.pk}:embodied_kg", book)
+    each = _each_kg(device, book)
+    return each if device.units == 1 else each.scaled(float(device.units))
+
+
+def _each_kg(device: Device, book: Catalog) -> Figure:
     kind, model, memory = device.kind, device.model, device.memory_bytes
     published = lookup.embodied(book, kind=kind, model=model, memory_bytes=memory)
     if kind == Device.Kind.GPU and published.status is Status.DEFAULT:
@@ -116,6 +121,9 @@ def _making(device: Device, mates: Sequence[Device], book: Catalog) -> Making:
 
 
 def _with_server(device: Device, mates: Sequence[Device], book: Catalog) -> Figure:
+    if device.is_total and device.embodied_kg is None and any(m.kind == device.kind and not m.is_total for m in mates):
+        nought = Range.exact(0.0)  # its devices carry it themselves
+        return Figure(nought, "kg", Status.MODELLED, (f"host:{device.host_id}:{device.kind}",))
     server = server_of(device.host, mates, book)
     if server is None:
         return own_kg(device, book)

@@ -59,6 +59,16 @@ def hours_of_samples(changed: SampleColumns, *, now_us: int) -> set[DeviceHour]:
     return {(device_id, _hour(hour)) for device_id, hour in set(at)} | hours_to_make(_reaches(changed, now_us))
 
 
+def hours_of_spans(spans: Iterable[Span]) -> set[DeviceHour]:
+    """Every hour that these stretches touch."""
+    hours: set[DeviceHour] = set()
+    for span in merged(spans):
+        first, end = span.start_us // US_PER_HOUR, -(-span.end_us // US_PER_HOUR)
+        _refuse_too_many(len(hours) + end - first)
+        hours |= {(span.device_id, _hour(hour)) for hour in range(first, end)}
+    return hours
+
+
 def hours_to_make(spans: Iterable[Span]) -> set[DeviceHour]:
     """Every hour of short spans; of long ones those to restate."""
     hours: set[DeviceHour] = set()

@@ -52,9 +52,10 @@ class Fleet:
 def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
     """Find or make every host and device the batch names. Items without any host must have been taken out before."""
     own_host = batch.agent.host if batch.agent is not None else None
-    named = {(s.host or own_host, s.device) for s in (*batch.device_samples, *batch.device_uses)}
+    named = {(s.host or own_host, s.device) for s in (*batch.device_samples, *batch.device_uses, *batch.energy_spans)}
     named |= {(item.host or own_host, item.device) for item in (*batch.devices, *batch.job_marks)}
-    first = min((s.measured_at for s in batch.device_samples), default=None)
+    told = [*(s.measured_at for s in batch.device_samples), *(span.started_at for span in batch.energy_spans)]
+    first = min(told, default=None)
     fleet = _find({host for host, _ in named} | ({own_host} if own_host is not None else set()), token, first)
     fleet.own_host = own_host
     _add_devices({(fleet.host_ids[host], key) for host, key in named if key is not None}, fleet, now)
@@ -125,15 +126,18 @@ def _sharing_a_server(joined: set[int], fleet: Fleet) -> list[Device]:
 
 
 def _describe(batch: CheckedBatch, fleet: Fleet) -> None:
-    """Take over what a sensor says of its device. What it leaves empty stays as it was."""
+    """Take over what a sensor says of its device. What it leaves empty stays as it was, and so do its defaults."""
     for item in batch.devices:
         device = fleet.device(item.host, item.device)
         said = {name: getattr(item, name) for name in DESCRIBED if getattr(item, name) not in (None, "")}
+        said |= {"units": item.units} if item.units > 1 else {}
+        said |= {"is_total": True} if item.total else {}
         changed = {name: value for name, value in said.items() if getattr(device, name) != value}
         if not changed:
             continue
         for name, value in changed.items():
             setattr(device, name, value)
         device.save(update_fields=list(changed))
-        # A sensor of the whole node decides what counts of its host's other devices.
-        fleet.redescribed += fleet.devices_of(item.host) if "kind" in changed else [device]
+        # A sensor of the whole node decides what counts of its host's other devices, each of them what of a total.
+        reaches_others = "kind" in changed or "is_total" in changed
+        fleet.redescribed += fleet.devices_of(item.host) if reaches_others else [device]

@@ -51,7 +51,7 @@ def register_jobs(admitted: Admitted, *, token: ApiToken) -> Jobs:
     batch = admitted.batch
     items = (*batch.jobs, *batch.job_marks)
     names = {item.job for item in items} | ({sample.job for sample in batch.device_samples} - {None})
-    names |= {use.job for use in batch.device_uses}
+    names |= {use.job for use in batch.device_uses} | ({span.job for span in batch.energy_spans} - {None})
     jobs = Jobs(admitted.team_ids)
     if not names:
         return jobs

@@ -4,6 +4,8 @@ In this order, so that it may be cut off anywhere and go on later: `advance` ref
 seals the hours that rest on it, `drop` takes it away. Samples younger than YOUNG never come near any of this.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +24,7 @@ from accounting.models import Device, DeviceSample, DeviceUse, EnergyHour, RawRe
 YOUNG = timedelta(hours=47)  # an hour less than sealing leaves alone, for batches that take their time
 ROWS_AT_ONCE = 5_000
 _DEVICES_AT_ONCE = 500
-_LISTS = ("device_samples", "device_uses")
+_LISTS = ("device_samples", "device_uses", "energy_spans")
 
 Ready = Callable[[datetime, datetime], bool]  # whether all from the first instant to before the second can be sealed
 
@@ -30,18 +32,21 @@ Ready = Callable[[datetime, datetime], bool]  # whether all from the first insta
 def without_old(admitted: Admitted, fleet: Fleet, *, now: datetime) -> Admitted:
     """Take out what the ledger can no longer count, with why. No query where everything is young, else two.
 
-    Until commit nothing is sealed beside it, so that what is stored here will be counted.
+    Samples from before what is kept, and whatever touches a sealed hour. Spans of energy are kept for ever, so they may
+    be as old as they like where nothing is sealed. Until commit nothing is sealed beside this batch, so that what is
+    stored here will be counted.
     """
     young = now - YOUNG
-    old = {name: [i for i in getattr(admitted.batch, name) if i.measured_at < young] for name in _LISTS}
+    old = {name: [i for i in getattr(admitted.batch, name) if _begins(i) < young] for name in _LISTS}
     if not any(old.values()):
         return admitted
     since, sealed = _since(lock="SHARE").kept_since, _sealed(fleet, [i for items in old.values() for i in items])
     errors, kept, positions = list(admitted.errors), {}, dict(admitted.positions)
     for name in _LISTS:
         items, places = getattr(admitted.batch, name), admitted.positions[name]
-        late = [i.measured_at < since or (i.measured_at < young and _place(i, fleet) in sealed) for i in items]
-        errors += [_too_old(name, at, i, since) for i, at, gone in zip(items, places, late, strict=True) if gone]
+        begins = since if name != "energy_spans" else EPOCH
+        late = [_begins(i) < young and (_begins(i) < begins or _touches(i, sealed, fleet)) for i in items]
+        errors += [_too_old(name, at, i, begins) for i, at, gone in zip(items, places, late, strict=True) if gone]
         kept[name] = [i for i, gone in zip(items, late, strict=True) if not gone]
         positions[name] = [at for at, gone in zip(places, late, strict=True) if not gone]
     return Admitted(msgspec.structs.replace(admitted.batch, **kept), errors, positions, admitted.team_ids)
@@ -107,26 +112,51 @@ def _since(*, lock: str) -> RawRetention:
     return _since(lock=lock)
 
 
-def _sealed(fleet: Fleet, items: Sequence[Any]) -> set[tuple[int, datetime]]:
-    """Those of the device-hours of these items that are sealed."""
-    places = {_place(item, fleet) for item in items}
-    hours = [hour for _, hour in places]
+def _begins(item: Any) -> datetime:
+    return item.started_at if hasattr(item, "started_at") else item.measured_at
+
+
+def _hours(item: Any) -> tuple[datetime, datetime]:
+    """The first and the last hour that it touches; a span's end is not part of it."""
+    first = _begins(item)
+    last = max(first, item.ended_at - timedelta(microseconds=1)) if hasattr(item, "ended_at") else first
+    return _hour(first), _hour(last)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _sealed(fleet: Fleet, items: Sequence[Any]) -> dict[int, list[datetime]]:
+    """The sealed hours of the devices of these items, rising, from the first to the last hour of any."""
+    hours = [hour for item in items for hour in _hours(item)]
     rows = EnergyHour.objects.filter(
-        sealed=True, device__in={device_id for device_id, _ in places}, hour__range=(min(hours), max(hours))
+        sealed=True,
+        device__in={fleet.device_id(item.host, item.device) for item in items},
+        hour__range=(min(hours), max(hours)),
     )
-    return set(rows.order_by().values_list("device_id", "hour")) & places
+    found: dict[int, list[datetime]] = defaultdict(list)
+    for device_id, hour in rows.order_by("device", "hour").values_list("device_id", "hour").distinct():
+        found[device_id].append(hour)
+    return found
 
 
-def _place(item: Any, fleet: Fleet) -> tuple[int, datetime]:
-    at = item.measured_at.astimezone(UTC)
-    return fleet.device_id(item.host, item.device), at.replace(minute=0, second=0, microsecond=0)
+def _touches(item: Any, sealed: dict[int, list[datetime]], fleet: Fleet) -> bool:
+    hours = sealed.get(fleet.device_id(item.host, item.device), [])
+    first, last = _hours(item)
+    at = bisect_left(hours, first)
+    return at < len(hours) and hours[at] <= last
 
 
 def _too_old(name: str, at: int, item: Any, since: datetime) -> ItemError:
-    when = item.measured_at.astimezone(UTC)
-    why = f"samples from before {since:%Y-%m-%d} have been retired" if when < since else "its hour was sealed with them"
+    when = _begins(item).astimezone(UTC)
+    why = (
+        f"samples from before {since:%Y-%m-%d} have been retired" if when < since else "its hours were sealed with them"
+    )
+    why = "the raw samples of its hours have been retired" if name == "energy_spans" else why
+    field = "started_at" if name == "energy_spans" else "measured_at"
     detail = f"{when.isoformat()}: {why} and the ledger counts no more of them: leave it out"
-    return ItemError(name, at, "measured_at", "too_old", detail)
+    return ItemError(name, at, field, "too_old", detail)
 
 
 def _any_before(cut: datetime, since: datetime) -> bool:

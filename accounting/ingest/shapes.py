@@ -153,7 +153,15 @@ class Sensors:
         return next(filter(None, faults), None)
 
 
-Rule = Number | Whole | Text | Slug | Choice | Instant | Sensors
+@dataclass(frozen=True, slots=True)
+class Flag:
+    annotation: Any = bool
+
+    def fault(self, value: object) -> Fault | None:
+        return None if isinstance(value, bool) else Fault("bad_type", f"{shown(value)} is neither true nor false")
+
+
+Rule = Number | Whole | Text | Slug | Choice | Instant | Sensors | Flag
 
 _DEVICE, _HOST, _JOB, _NAME = Text(120, 1), Text(255, 1), Text(200, 1), Text(200)
 _REVISION = Whole(0, 2**31 - 1)
@@ -178,6 +186,8 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "tdp_w": Number(0, 1e6),
         "memory_bytes": _BYTES,
         "host": _HOST,
+        "units": Whole(1, 10_000),
+        "total": Flag(),
     },
     wire.JobInfo: {
         "job": _JOB,
@@ -209,6 +219,18 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "source": Choice(wire.Source),
         "status": Choice(wire.Status),
         "seq": _SEQ,
+        "revision": _REVISION,
+    },
+    wire.EnergySpan: {
+        "device": _DEVICE,
+        "started_at": Instant(),
+        "ended_at": Instant(),
+        "energy_j": _ENERGY_J,
+        "job": _JOB,
+        "host": _HOST,
+        "source": Choice(wire.Source),
+        "status": Choice(wire.Status),
+        "run": Text(200),
         "revision": _REVISION,
     },
     wire.DeviceUse: {
@@ -264,6 +286,7 @@ CheckedJob = _checked(wire.JobInfo)
 CheckedMark = _checked(wire.JobMark)
 CheckedDeviceSample = _checked(wire.DeviceSample)
 CheckedDeviceUse = _checked(wire.DeviceUse)
+CheckedSpan = _checked(wire.EnergySpan)
 CheckedFacilitySample = _checked(wire.FacilitySample)
 
 
@@ -277,6 +300,7 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     job_marks: list[CheckedMark] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     device_samples: list[CheckedDeviceSample] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     device_uses: list[CheckedDeviceUse] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
+    energy_spans: list[CheckedSpan] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
     facility_samples: list[CheckedFacilitySample] = msgspec.field(default_factory=list)  # type: ignore[valid-type]
 
 
@@ -286,5 +310,6 @@ LISTS: Mapping[str, tuple[type, type[msgspec.Struct]]] = {
     "job_marks": (wire.JobMark, CheckedMark),
     "device_samples": (wire.DeviceSample, CheckedDeviceSample),
     "device_uses": (wire.DeviceUse, CheckedDeviceUse),
+    "energy_spans": (wire.EnergySpan, CheckedSpan),
     "facility_samples": (wire.FacilitySample, CheckedFacilitySample),
 }

@@ -5,7 +5,7 @@ Every batch takes its locks in this order and each table's rows in the order of 
 each other but never in a circle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
@@ -19,7 +19,7 @@ from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.agents import hear, take
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
-from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_to_make, hours_to_restate
+from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
@@ -27,10 +27,11 @@ from accounting.ingest.partitions import days_of, written
 from accounting.ingest.retirement import without_old
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
+from accounting.ingest.spans import KeptSpans, keep_spans
 from accounting.ingest.uses import KeptUses, keep_uses
 from accounting.ingest.validate import check
 from accounting.methods.units import US_PER_S
-from accounting.models import ApiToken, Device, DirtyHour, FacilitySample
+from accounting.models import ApiToken, Device, DirtyHour, FacilitySample, Site, Team
 
 
 def latest_accepted(now: datetime) -> datetime:
@@ -39,13 +40,20 @@ def latest_accepted(now: datetime) -> datetime:
 
 
 def store(
-    batch: CheckedBatch | wire.TelemetryBatch, *, token: ApiToken, now: datetime, errors: Iterable[ItemError] = ()
+    batch: CheckedBatch | wire.TelemetryBatch,
+    *,
+    token: ApiToken,
+    now: datetime,
+    errors: Iterable[ItemError] = (),
+    import_id: int | None = None,
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
 
     Args:
         batch: as `validate.parse` gave it; a batch made in Python is checked first.
+        token: who speaks. A person's import has none: `speaker` makes a stand-in.
         errors: what `validate.parse` found.
+        import_id: the `FileImport` that brought its spans.
 
     Raises:
         EnvelopeError: a batch made in Python cannot be read.
@@ -57,12 +65,17 @@ def store(
 
     def write() -> TelemetryReply:
         with transaction.atomic():
-            return _store(admit(batch, token=token, errors=errors), token, now)
+            return _store(admit(batch, token=token, errors=errors), token, now, import_id)
 
     return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply:
+def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
+    """Stands in for a token where a person brings a file for a team or a site. Never saved."""
+    return ApiToken(name="import", team=team, site=site)
+
+
+def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None) -> TelemetryReply:
     fleet = register(admitted.batch, token=token, now=now)
     admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
@@ -73,27 +86,32 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime) -> TelemetryReply
     jobs = register_jobs(admitted, token=token)
 
     samples = _columns(batch, fleet, jobs)
-    kept = keep(samples, taken=taken, epoch=_epoch(batch, token), received_at_us=now_us, now=now)
+    epoch = _epoch(batch, token)
+    kept = keep(samples, taken=taken, epoch=epoch, received_at_us=now_us, now=now)
     facility = KeptFacility()
     if batch.facility_samples:
         facility = keep_facility(batch.facility_samples, token.site, taken=taken, now=now)
     uses = keep_uses(batch.device_uses, fleet, jobs, now=now) if batch.device_uses else KeptUses()
-    conflicts = [*kept.conflicts, *facility.conflicts, *uses.conflicts]
+    told = KeptSpans()
+    if batch.energy_spans:
+        told = keep_spans(batch.energy_spans, fleet, jobs, poster=epoch, now=now, import_id=import_id)
+    conflicts = [*kept.conflicts, *facility.conflicts, *uses.conflicts, *told.conflicts]
     set_aside(conflicts)
     if stream is not None:
         take(stream, _numbers(batch, samples))
 
     spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
-    gained = _lower_acquired(kept.changed, fleet)
+    gained = _lower_acquired(_firsts(kept.changed, told.spans), fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
-    hours = hours_of_samples(kept.changed, now_us=now_us) | hours_to_make(gained) | hours_to_restate(spans)
+    hours = hours_of_samples(kept.changed, now_us=now_us) | hours_of_spans(told.spans)
+    hours |= hours_to_make(gained) | hours_to_restate(spans)
     DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
 
     errors = [*admitted.errors, *mark_errors]
-    duplicates = kept.duplicates + facility.duplicates + uses.duplicates
-    accepted = kept.accepted + len(facility.changed_us) + uses.accepted
+    duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates
+    accepted = kept.accepted + len(facility.changed_us) + uses.accepted + told.accepted
     return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
 
 
@@ -116,16 +134,22 @@ def _numbers(batch: CheckedBatch, samples: SampleColumns) -> NDArray[np.int64]:
     return np.append(samples.seq[samples.seq != NO_SEQ], of_facility).astype(np.int64)
 
 
-def _lower_acquired(changed: SampleColumns, fleet: Fleet) -> list[Span]:
+def _firsts(changed: SampleColumns, spans: Iterable[Span]) -> dict[int, int]:
+    """The first instant that was told of each device."""
+    firsts = np.unique(changed.device_id, return_index=True)[1]  # rows are sorted by device, then time
+    found = dict(zip(*(c[firsts].tolist() for c in (changed.device_id, changed.measured_at_us)), strict=True))
+    for span in spans:
+        found[span.device_id] = min(span.start_us, found.get(span.device_id, span.start_us))
+    return found
+
+
+def _lower_acquired(firsts: Mapping[int, int], fleet: Fleet) -> list[Span]:
     """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
     gained: list[Span] = []
     if not fleet.older:
         return gained
     known = {device.pk: device for device in fleet.devices.values()}
-    firsts = np.unique(changed.device_id, return_index=True)[1]  # rows are sorted by device, then time
-    for device_id, first_us in zip(
-        *(c[firsts].tolist() for c in (changed.device_id, changed.measured_at_us)), strict=True
-    ):
+    for device_id, first_us in sorted(firsts.items()):
         acquired_us = microsecond(known[device_id].acquired_at)
         if first_us < acquired_us:
             first = EPOCH + timedelta(microseconds=first_us)

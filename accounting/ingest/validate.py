@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from accounting.ingest.shapes import EARLIEST, LISTS, RULES, CheckedAgent, Check
 MAX_DEPTH = 32
 LONGEST_WHOLE = 30  # digits; a longer number is beyond every limit, so it is read as a float
 FACILITY_READINGS = ("pue", "cooling_power_w", "wue_l_per_kwh", "water_l", "grid_intensity_g_per_kwh")
+LONGEST_SPAN = timedelta(days=366)
 LATER_FORBIDDEN = "lies in the future: set the host's clock"
 _LIST_KEYS = [f'"{name}"'.encode() for name in LISTS]
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -85,7 +86,7 @@ def _decode_clean(body: bytes, latest: datetime) -> CheckedBatch | None:
         return None
     if any(s.power_w is None and s.energy_j is None for s in batch.device_samples):
         return None
-    whole = (batch.jobs, batch.job_marks, batch.facility_samples)
+    whole = (batch.jobs, batch.job_marks, batch.energy_spans, batch.facility_samples)
     if any(_fault_between_fields(msgspec.structs.asdict(item)) for items in whole for item in items):
         return None
     return batch
@@ -96,7 +97,7 @@ def _instants(batch: CheckedBatch) -> Iterator[list[datetime]]:
 
     An agent's own clock is not among them: how far it is off is worth knowing.
     """
-    work = [*batch.jobs, *batch.job_marks]
+    work = [*batch.jobs, *batch.job_marks, *batch.energy_spans]
     ends = [at for item in work for at in (item.started_at, item.ended_at) if at is not None]
     yield from filter(
         None,
@@ -218,13 +219,18 @@ def _fault_between_fields(values: dict[str, Any]) -> tuple[str, Fault] | None:
     if "pue" in values and all(values[reading] is None for reading in FACILITY_READINGS):
         return "pue", Fault("missing", f"no reading: send one of {', '.join(FACILITY_READINGS)}")
     start, end = values.get("started_at"), values.get("ended_at")
+    if "run" in values and not start < end <= start + LONGEST_SPAN:
+        detail = (
+            f"from {start.isoformat()} to {end.isoformat()}: a span takes some time, {LONGEST_SPAN.days} days at most"
+        )
+        return "ended_at", Fault("bad_time", detail)
     if start is not None and end is not None and end < start:
         return "ended_at", Fault("bad_time", f"ended_at {end.isoformat()} lies before started_at {start.isoformat()}")
     return None
 
 
 def _refuse_size(lists: dict[str, list[Any]]) -> None:
-    samples = sum(len(lists[name]) for name in ("device_samples", "device_uses", "facility_samples"))
+    samples = sum(len(lists[name]) for name in ("device_samples", "device_uses", "energy_spans", "facility_samples"))
     others = len(lists["devices"]) + len(lists["jobs"]) + len(lists["job_marks"])
     if max(samples, others) > wire.MAX_SAMPLES:
         raise EnvelopeError(

@@ -13,7 +13,7 @@ from accounting.factors.catalog import Catalog
 from accounting.factors.idle import idle_draw_w
 from accounting.ledger.energy_hours import EnergyRow, Rules, energy_rows, node_runs
 from accounting.ledger.instants import HOUR, to_us
-from accounting.ledger.load import REACH_US, Reading, Window, load_marks, load_nodes, load_readings, load_uses
+from accounting.ledger.load import REACH_US, Reading, Window, load_before, load_marks, load_readings, load_uses
 from accounting.ledger.repeats import repeated_runs
 from accounting.methods.energy import NO_RUNS, Ints
 from accounting.methods.sharing import IdlePolicy
@@ -49,7 +49,7 @@ def energy_of(
 def _rules(device: Device, book: Catalog, policies: "_Policies", max_gap_us: int, now_us: int) -> Rules:
     idle = idle_draw_w(book, kind=device.kind, model=device.model, tdp_w=device.tdp_w)
     policy_at = partial(policies.at, device.host.site_id)
-    return Rules(book, max_gap_us, now_us, idle.range.mid if idle else None, policy_at)
+    return Rules(book, max_gap_us, now_us, idle.range.mid * device.units if idle else None, policy_at)
 
 
 class _Policies:
@@ -82,8 +82,8 @@ def _by_book(window: Window, device: Device, own: Books) -> list[tuple[Window, C
 
 
 def _under_nodes(windows: Iterable[Window], devices: dict[int, Device], *, max_gap_us: int) -> dict[Window, Ints]:
-    """For each window of a part, when a sensor of the whole node counts it. One query where no host has one."""
-    nodes = load_nodes(devices.values())
+    """For each window, when others count in its device's stead (`load_before`). One query where there are none."""
+    nodes = load_before(devices.values())
     wanted = [(window, node_id) for window in windows for node_id in nodes.get(window.device_id, ())]
     readings = load_readings([Window(node_id, window.first, window.last) for window, node_id in wanted])
     of_window: dict[Window, list[list[Reading]]] = defaultdict(list)

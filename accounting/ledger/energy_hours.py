@@ -21,6 +21,7 @@ from accounting.methods.energy import (
     covered_runs,
     integrate_by_precedence,
     judge,
+    merged,
 )
 from accounting.methods.records import Factor, Range, Status
 from accounting.methods.sharing import (
@@ -35,6 +36,7 @@ from accounting.methods.sharing import (
     share_energy,
     use_weights,
 )
+from accounting.methods.told import spoken_by_sensors
 from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.models import Device, DeviceSample
 
@@ -107,7 +109,8 @@ def energy_rows(
     labels += holds_of_uses(uses)
     pieces = list(_by_hour(segments(window.start_us, window.end_us, marks=marks, labels=labels)))
     edges_us = np.array([window.start_us, *(p.end_us for p in pieces)], dtype=np.int64)
-    energy = integrate_by_precedence(series, judged, edges_us, elsewhere=under_node_us)
+    spoken = _spoken(readings)
+    energy = integrate_by_precedence(series, judged, edges_us, elsewhere=under_node_us, spoken=spoken)
     missing_us = energy.missing_us.tolist()
     columns = [
         (r.source, p.energy_j.tolist(), p.measured_j.tolist(), p.covered_us.tolist(), p.measured_us.tolist())
@@ -152,7 +155,19 @@ def tolerances(book: Catalog, source: int | None, kind: str) -> tuple[Factor, Fa
 
 
 def _judge(readings: Sequence[Reading], *, max_gap_us: int) -> list[Intervals]:
-    return judge([reading.series for reading in readings], max_gap_us=max_gap_us, reach_us=REACH_US)
+    """Sensors' series among themselves; what was told as spans is judged already."""
+    sensors = iter(judge(_sensors(readings), max_gap_us=max_gap_us, reach_us=REACH_US))
+    return [reading.told.between if reading.told else next(sensors) for reading in readings]
+
+
+def _sensors(readings: Sequence[Reading]) -> list[PowerSeries]:
+    return [reading.series for reading in readings if reading.told is None]
+
+
+def _spoken(readings: Sequence[Reading]) -> Ints | None:
+    """Who spoke when; None where sensors alone did, which is from the first to the last reading."""
+    spans = [reading.told.spoken for reading in readings if reading.told]
+    return merged([spoken_by_sensors(_sensors(readings)), *spans]) if spans else None
 
 
 def _by_hour(pieces: Iterable[Segment]) -> Iterator[Segment]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from django.db import connection
 from django.db.models import Q
 
 from accounting.ledger.instants import HOUR, hour_at, to_us
-from accounting.methods.attribution import Hold
+from accounting.methods.attribution import NO_JOB, Hold
 from accounting.methods.energy import Ints, PowerSeries
 from accounting.methods.epochs import readings_by_poster, taken
 from accounting.methods.sharing import Use, uses_of_readings
+from accounting.methods.told import Spans, Told, told
 from accounting.methods.units import US_PER_HOUR
-from accounting.models import Device, DeviceSample, DeviceUse, Job, JobMark
+from accounting.models import Device, DeviceSample, DeviceUse, EnergySpan, Job, JobMark
 
 REACH_US = 2 * US_PER_HOUR  # a source that speaks less often counts only where no other one does
 FOREVER_US = 1 << 62
@@ -51,6 +53,7 @@ class Reading:
     source: int
     series: PowerSeries
     job: Ints  # NO_JOB where the reading names none
+    told: Told | None = None  # told as spans of energy, whose intervals are judged already
 
 
 def windows_of(device_hours: Iterable[tuple[int, datetime]]) -> list[Window]:
@@ -68,8 +71,8 @@ def windows_of(device_hours: Iterable[tuple[int, datetime]]) -> list[Window]:
 def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     """For each window its sources, best first, with every source's nearest neighbours beyond both edges.
 
-    A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Four
-    queries, up to four more for windows that stand alone.
+    A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Spans of
+    energy come whole, as far as they touch the window. Five queries, up to four more for windows that stand alone.
     """
     if not windows:
         return []
@@ -78,7 +81,35 @@ def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
         f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b "
         f"AND {_between(windows, 0)}",
     )
-    return _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
+    read = _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
+    for of_window, spans in zip(read, load_spans(windows), strict=True):
+        of_window += spans
+        of_window.sort(key=lambda reading: reading.source)  # stable: a source's readings stay before its spans
+    return read
+
+
+def load_spans(windows: Sequence[Window]) -> list[list[Reading]]:
+    """For each window the spans of energy that touch it, a poster's as one series. One query."""
+    found: list[list[Reading]] = [[] for _ in windows]
+    rows = _query(
+        windows,
+        "SELECT w.i, s.source, s.poster, s.started_at_us, s.ended_at_us, s.energy_j, s.measured, COALESCE(s.job_id, 0) "
+        f"FROM w JOIN {EnergySpan._meta.db_table} s ON s.device_id = w.d AND s.started_at_us < w.b "
+        "AND s.started_at_us >= w.a - %s AND s.ended_at_us > w.a AND NOT s.is_long "
+        "UNION ALL "
+        "SELECT w.i, s.source, s.poster, s.started_at_us, s.ended_at_us, s.energy_j, s.measured, COALESCE(s.job_id, 0) "
+        f"FROM w JOIN {EnergySpan._meta.db_table} s ON s.device_id = w.d AND s.started_at_us < w.b "
+        "AND s.started_at_us >= w.a - %s AND s.ended_at_us > w.a AND s.is_long",
+        EnergySpan.LONG_US,
+        EnergySpan.LONGEST_US,
+    )
+    for (i, source, _), of_poster in groupby(sorted(rows, key=lambda row: row[:4]), key=lambda row: row[:3]):
+        columns = list(zip(*of_poster, strict=True))
+        started_us, ended_us, job = (np.array(columns[k], dtype=np.int64) for k in (3, 4, 7))
+        spans = Spans(started_us, ended_us, np.array(columns[5], dtype=float), np.array(columns[6], dtype=bool), job)
+        as_told = told(spans, no_job=NO_JOB)
+        found[i].append(Reading(source, as_told.series, as_told.job, as_told))
+    return found
 
 
 def load_marks(windows: Sequence[Window]) -> dict[int, list[Hold]]:
@@ -126,14 +157,28 @@ def load_devices(device_ids: Iterable[int]) -> dict[int, Device]:
     return Device.objects.select_related("host").in_bulk(set(device_ids))
 
 
-def load_nodes(devices: Iterable[Device]) -> dict[int, list[int]]:
-    """For each part of a host that has a sensor of the whole node, the ids of such sensors. One query."""
-    parts = [device for device in devices if device.kind != Device.Kind.NODE]
-    nodes: dict[int, list[int]] = defaultdict(list)
-    of_hosts = Device.objects.filter(host__in={part.host_id for part in parts}, kind=Device.Kind.NODE).order_by("pk")
-    for pk, host_id in of_hosts.values_list("pk", "host_id"):
-        nodes[host_id].append(pk)
-    return {part.pk: nodes[part.host_id] for part in parts if part.host_id in nodes}
+def load_before(devices: Iterable[Device]) -> dict[int, list[int]]:
+    """For each device, the ids of those that count in its stead where they are read. One query.
+
+    Before a part stand the sensors of its host's whole node; before the total of a kind also each device of the kind,
+    and before the total of a whole node, node sensors that tell of one node.
+    """
+    wanted = [device for device in devices if device.is_total or device.kind != Device.Kind.NODE]
+    mates: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    either = Q(kind=Device.Kind.NODE) | Q(kind__in={device.kind for device in wanted if device.is_total})
+    of_hosts = Device.objects.filter(either, host__in={device.host_id for device in wanted}).order_by("pk")
+    totals = set()
+    for pk, host_id, kind, is_total in of_hosts.values_list("pk", "host_id", "kind", "is_total"):
+        mates[host_id].append((pk, kind))
+        totals |= {pk} if is_total else set()
+    before = {device.pk: _before(device, mates[device.host_id], totals) for device in wanted}
+    return {pk: others for pk, others in before.items() if others}
+
+
+def _before(device: Device, mates: Sequence[tuple[int, str]], totals: set[int]) -> list[int]:
+    nodes = [pk for pk, kind in mates if kind == Device.Kind.NODE and device.kind != Device.Kind.NODE]
+    alike = [pk for pk, kind in mates if kind == device.kind and pk not in totals] if device.is_total else []
+    return [*nodes, *alike]
 
 
 def load_owners(job_ids: Iterable[int]) -> dict[int, tuple[int | None, int | None]]:
@@ -143,11 +188,15 @@ def load_owners(job_ids: Iterable[int]) -> dict[int, tuple[int | None, int | Non
 
 
 def hours_with_samples() -> Iterator[tuple[int, datetime]]:
-    """Every (device id, hour) that holds a raw sample. Reads the whole key of the sample table."""
+    """Every (device id, hour) that holds a raw sample or touches a span. Reads the whole key of the sample table."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT DISTINCT device_id, measured_at_us / {US_PER_HOUR} FROM {_TABLE} ORDER BY 1, 2")
         for device_id, hours in cursor.fetchall():
             yield device_id, hour_at(hours * US_PER_HOUR)
+    spans = EnergySpan.objects.values_list("device_id", "started_at_us", "ended_at_us").order_by("device_id")
+    for device_id, started_us, ended_us in spans.iterator():
+        for start_us in range(started_us // US_PER_HOUR * US_PER_HOUR, ended_us, US_PER_HOUR):
+            yield device_id, hour_at(start_us)
 
 
 def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:

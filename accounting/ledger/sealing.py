@@ -2,14 +2,14 @@
 
 Before the samples from before an instant go, every hour that was made with one of them is sealed: those before it,
 those within REACH_US behind it, which take readings from before it as neighbours, and, of a device that was silent
-across it, the hours of the hole up to its next reading; of a whole node's sensor, its host's other devices with it.
+across it, the hours of the hole up to its next reading, with those of the devices that are reckoned by it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from accounting.ledger.book_lock import hold_book
 from accounting.ledger.instants import hour_at, to_us
@@ -75,10 +75,17 @@ def _holes(since: datetime, until: datetime) -> dict[int, datetime]:
     for start in range(0, len(ids), _DEVICES_AT_ONCE):
         silent = _silent(ids[start : start + _DEVICES_AT_ONCE], to_us(since), to_us(until))
         holes |= _next_hours(silent, to_us(until))
-    nodes = dict(Device.objects.filter(pk__in=holes, kind=Device.Kind.NODE).values_list("host_id", "pk"))
-    for pk, host_id in Device.objects.filter(host__in=nodes).values_list("pk", "host_id"):
-        holes[pk] = max(holes.get(pk, until), holes[nodes[host_id]])
+    for pk, other in _leaning(holes):
+        holes[other] = max(holes.get(other, until), holes[pk])
     return holes
+
+
+def _leaning(device_ids: Collection[int]) -> list[tuple[int, int]]:
+    """Devices whose hours rest on the readings of these: the rest of a node's host, the total beside a part."""
+    nodes = Q(kind=Device.Kind.NODE, host__devices__isnull=False)
+    totals = Q(host__devices__is_total=True, host__devices__kind=F("kind"), is_total=False)
+    of_these = Device.objects.filter(nodes | totals, pk__in=device_ids).order_by("pk", "host__devices")
+    return list(of_these.values_list("pk", "host__devices"))
 
 
 def _silent(device_ids: list[int], since_us: int, until_us: int) -> list[int]:

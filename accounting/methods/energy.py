@@ -115,12 +115,19 @@ def covered_runs(series: Sequence[PowerSeries], judged: Sequence[Intervals]) -> 
 
 
 def integrate_by_precedence(
-    series: Sequence[PowerSeries], judged: Sequence[Intervals], edges_us: Ints, *, elsewhere: Ints = NO_RUNS
+    series: Sequence[PowerSeries],
+    judged: Sequence[Intervals],
+    edges_us: Ints,
+    *,
+    elsewhere: Ints = NO_RUNS,
+    spoken: Ints | None = None,
 ) -> PrecedenceEnergy:
     """Integrate several sources, best first: a lower one counts only where no better one covers.
 
     Args:
         elsewhere: stretches counted under another device, as by `covered_runs`: in them nothing counts or is missing.
+        spoken: stretches that someone spoke of, all that is covered among them: what is not covered there is missing.
+            None: all between the first and the last reading.
     """
     taken = elsewhere
     parts: list[BinnedEnergy] = []
@@ -128,9 +135,13 @@ def integrate_by_precedence(
         parts.append(_outside(one, between, edges_us, taken))
         taken = _merged(taken, _covered_runs(one, between))
     covered_us = np.sum([p.covered_us for p in parts], axis=0, dtype=np.int64) if parts else 0
-    bounds_us = _spoken_bounds(series, edges_us)
-    counted_elsewhere_us: Ints = np.diff(_length_below(elsewhere, bounds_us))
-    spoken_us: Ints = np.diff(bounds_us)
+    if spoken is None:
+        bounds_us = _spoken_bounds(series, edges_us)
+        counted_elsewhere_us: Ints = np.diff(_length_below(elsewhere, bounds_us))
+        spoken_us: Ints = np.diff(bounds_us)
+    else:
+        counted_elsewhere_us = np.diff(_length_below(_common(elsewhere, spoken), edges_us))
+        spoken_us = np.diff(_length_below(spoken, edges_us))
     return PrecedenceEnergy(tuple(parts), spoken_us - covered_us - counted_elsewhere_us)
 
 
@@ -248,6 +259,24 @@ def _merged(one: Ints, other: Ints) -> Ints:
     opens = np.append(True, stretches[1:, 0] > reached[:-1])
     closes = np.append(opens[1:], True)
     return np.column_stack((stretches[opens, 0], reached[closes])).ravel()
+
+
+def merged(runs: Sequence[Ints]) -> Ints:
+    """Union of sets of stretches, each as rising bounds."""
+    union = NO_RUNS
+    for one in runs:
+        union = _merged(union, one)
+    return union
+
+
+def _common(one: Ints, other: Ints) -> Ints:
+    """Where both sets of stretches lie; pieces may touch."""
+    if not one.size or not other.size:
+        return NO_RUNS
+    cuts = np.union1d(one, other)
+    inside = [np.searchsorted(runs, cuts[:-1], side="right") % 2 == 1 for runs in (one, other)]
+    both = inside[0] & inside[1]
+    return np.column_stack((cuts[:-1][both], cuts[1:][both])).ravel()
 
 
 def _spoken_bounds(series: Sequence[PowerSeries], edges_us: Ints) -> Ints:

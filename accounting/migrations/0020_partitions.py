@@ -72,7 +72,7 @@ def _move(cursor, before, keys):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounting", "0005_restatement_causes")]
+    dependencies = [("accounting", "0007_source_ranks")]
 
     operations = [
         migrations.CreateModel(

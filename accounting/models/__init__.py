@@ -16,11 +16,13 @@ from accounting.models.market import ContractHour, EnergyContract, InstrumentUse
 from accounting.models.own_factors import FactorStamp, OwnFactor, SeenCatalogue
 from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
 from accounting.models.restatements import RestatedDay, RestatedDevice, Restatement
+from accounting.models.sources import FileImport, LabelRule, UnreadMetric
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
     DeviceSample,
     DeviceUse,
+    EnergySpan,
     FacilitySample,
     JobMark,
     RawRetention,
@@ -30,9 +32,10 @@ from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
-    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "ExchangeRate", "FacilitySample", "FactorStamp",
-    "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark", "LedgerHour", "Matching",
-    "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RawRetention", "RestatedDay",
-    "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff",
-    "TariffBand", "Team", "TeamDay", "TeamHour", "User", "VendorFootprint", "VendorReport",
+    "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
+    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark",
+    "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
+    "Quantities", "RawRetention", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue",
+    "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User",
+    "VendorFootprint", "VendorReport",
 ]  # fmt: skip

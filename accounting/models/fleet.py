@@ -160,6 +160,14 @@ class Device(models.Model):
     key = models.CharField(max_length=120, help_text="Unique within its host")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.OTHER)
     model = models.CharField(max_length=200, blank=True)
+    units = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="How many alike it stands for, as a tool tells only sums",
+    )
+    is_total = models.BooleanField(
+        default=False, help_text="All of its host's devices of this kind: counts only where they do not by themselves"
+    )
     tdp_w = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0)])
     memory_bytes = models.BigIntegerField(null=True, blank=True)
     embodied_kg = models.FloatField(
@@ -189,6 +197,15 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}/{self.key}"
+
+    @property
+    def kind_in_words(self) -> str:
+        """Its kind, and how many it stands for."""
+        name = str(self.get_kind_display())
+        if self.is_total:
+            counted = {"cpu": "All CPUs", "gpu": "All GPUs", "memory": "All memory"}.get(self.kind, f"All ({name})")
+            return f"{counted} of the host" + (f", {self.units}" if self.units > 1 else "")
+        return f"{self.units} x {name}" if self.units > 1 else name
 
     @property
     def is_written_off(self) -> bool:

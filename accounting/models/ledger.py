@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounting.models.fleet import Device, Host, Job, Project, Site, Team
 from accounting.models.telemetry import FacilitySample
@@ -44,8 +44,9 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
     def mark(self, device_hours: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
         """Mark (device id, hour start) pairs for rebuilding, in the caller's transaction. Marking twice is harmless.
 
-        What hangs on these devices' readings goes with them: the parts of a host with a sensor of its whole node, and
-        all of a site where cooling power or litres are laid on what its machines drew together.
+        What hangs on these devices' readings goes with them: the parts of a host with a sensor of its whole node, the
+        total of a kind beside its devices, and all of a site where cooling power or litres are laid on what its
+        machines drew together.
         """
         stale = set(device_hours)
         if not stale:
@@ -58,32 +59,35 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
 
 def _beside(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
     """What hangs on these device-hours. One query for devices without a site, else two, rarely four."""
-    nodes, site_of = {}, {}
-    for pk, kind, host_id, site_id in _places({device_id for device_id, _ in device_hours}):
-        if kind == Device.Kind.NODE:
-            nodes[pk] = host_id
-        if site_id is not None:
-            site_of[pk] = site_id
-    parts = _parts_of_nodes(device_hours, nodes) if nodes else set()
-    return parts | (_mates_at_sites(device_hours, site_of) if site_of else set())
+    places = _places({device_id for device_id, _ in device_hours})
+    site_of = {pk: site_id for pk, site_id, _ in places if site_id is not None}
+    found = _parts_of_nodes(device_hours) if any(shared for _, _, shared in places) else set()
+    return found | (_mates_at_sites(device_hours, site_of) if site_of else set())
 
 
-def _places(device_ids: set[int]) -> list[tuple[int, str, int, int | None]]:
-    """Device, kind, host and site. Whole numbers only, so they stand in the text; every batch asks it."""
+def _places(device_ids: set[int]) -> list[tuple[int, int | None, bool]]:
+    """Device, site, and whether others' hours hang on it. Whole numbers stand in the text; every batch asks it."""
+    device, host = Device._meta.db_table, Host._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT d.id, d.kind, d.host_id, h.site_id FROM {Device._meta.db_table} d JOIN {Host._meta.db_table} h "
-            f"ON h.id = d.host_id WHERE d.id IN ({', '.join(map(str, sorted(device_ids)))})"
+            f"SELECT d.id, h.site_id, d.kind = %s OR EXISTS (SELECT 1 FROM {device} t WHERE t.host_id = d.host_id "
+            f"AND t.is_total AND t.kind = d.kind AND NOT d.is_total) FROM {device} d JOIN {host} h "
+            f"ON h.id = d.host_id WHERE d.id IN ({', '.join(map(str, sorted(device_ids)))})",
+            [Device.Kind.NODE],
         )
         return list(cursor.fetchall())
 
 
-def _parts_of_nodes(device_hours: set[tuple[int, datetime]], nodes: dict[int, int]) -> set[tuple[int, datetime]]:
-    """The same hours of whatever else is on the host of a sensor of a whole node."""
-    parts = defaultdict(list)
-    for pk, host_id in Device.objects.filter(host__in=set(nodes.values())).order_by().values_list("pk", "host_id"):
-        parts[host_id].append(pk)
-    return {(part, hour) for device_id, hour in device_hours if device_id in nodes for part in parts[nodes[device_id]]}
+def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """The same hours of whatever else is on the host of a sensor of a whole node, and of totals. One query."""
+    ids = {device_id for device_id, _ in device_hours}
+    behind = defaultdict(list)
+    nodes = Q(kind=Device.Kind.NODE, host__devices__isnull=False)
+    totals = Q(host__devices__is_total=True, host__devices__kind=F("kind"), is_total=False)
+    pairs = Device.objects.filter(nodes | totals, pk__in=ids).order_by().values_list("pk", "host__devices")
+    for pk, other in pairs:
+        behind[pk].append(other)
+    return {(other, hour) for pk, hour in device_hours if pk in behind for other in behind[pk]}
 
 
 def _mates_at_sites(device_hours: set[tuple[int, datetime]], site_of: dict[int, int]) -> set[tuple[int, datetime]]:

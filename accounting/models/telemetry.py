@@ -4,7 +4,10 @@ Instants are integer microseconds since 1970 (UTC): exact, the same on SQLite an
 they are (docs/decisions/0002). Hours elsewhere are ordinary datetimes.
 """
 
+from typing import Self
+
 from django.db import connection, models
+from django.db.models import Q
 
 from accounting.models.fleet import Device, Host, Job, Site
 
@@ -51,9 +54,13 @@ class DeviceSample(models.Model):
 
         METER = 1, "Meter"
         AGENT = 2, "GreenAI agent"
-        DCGM = 3, "DCGM"
-        CODECARBON = 4, "CodeCarbon"
-        MODEL = 5, "Model"
+        DCGM = 3, "DCGM exporter"
+        KEPLER = 4, "Kepler"
+        NODE_EXPORTER = 5, "node_exporter"
+        OTLP = 6, "OpenTelemetry"
+        SLURM = 7, "Slurm"
+        CODECARBON = 8, "CodeCarbon"
+        MODEL = 9, "Model"
 
     pk = models.CompositePrimaryKey("device_id", "measured_at_us", "source")
     device = models.ForeignKey(Device, on_delete=models.DO_NOTHING, related_name="samples", db_index=False)
@@ -92,6 +99,51 @@ class RawRetention(models.Model):
 
     class Meta:
         constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_raw_retention"),)
+
+
+class EnergySpans(models.QuerySet["EnergySpan"]):
+    def touching(self, start_us: int, end_us: int) -> Self:
+        """Spans that share time with [start_us, end_us); few are looked at, since only long ones reach far."""
+        near = Q(started_at_us__gte=start_us - EnergySpan.LONG_US, is_long=False)
+        long = Q(started_at_us__gte=start_us - EnergySpan.LONGEST_US, is_long=True)
+        return self.filter(near | long, started_at_us__lt=end_us, ended_at_us__gt=start_us)
+
+
+class EnergySpan(models.Model):
+    """What a device drew in [started_at_us, ended_at_us), told by a tool that adds up itself: a tracker, a scheduler.
+
+    Without energy: time that the tool should have told of, and did not. A poster's spans do not overlap.
+    """
+
+    LONG_US = 2 * 3_600_000_000  # longer ones are few, and looked up apart
+    LONGEST_US = 366 * 24 * 3_600_000_000
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="energy_spans", db_index=False)
+    source = models.SmallIntegerField(choices=DeviceSample.Source.choices)
+    poster = models.BigIntegerField(help_text="Hash of the run, or of the poster's boot: whose spans follow each other")
+    started_at_us = models.BigIntegerField()
+    ended_at_us = models.BigIntegerField()
+    is_long = models.BooleanField()
+    energy_j = models.FloatField(null=True, help_text="Empty: not known, the time counts as missing")
+    job = models.ForeignKey(Job, null=True, on_delete=models.DO_NOTHING, related_name="energy_spans", db_index=False)
+    measured = models.BooleanField(help_text="False: modelled, for want of a sensor")
+    revision = models.IntegerField(default=0)
+    file_import = models.ForeignKey(
+        "FileImport", null=True, on_delete=models.PROTECT, related_name="energy_spans", help_text="Empty: posted"
+    )
+    received_at_us = models.BigIntegerField()
+
+    objects = EnergySpans.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("device", "source", "poster", "ended_at_us"), name="span_once_per_end"),
+        )
+        indexes = (
+            models.Index(fields=("device", "started_at_us"), name="span_by_start"),
+            models.Index(fields=("device", "started_at_us"), condition=Q(is_long=True), name="span_long_by_start"),
+            models.Index(fields=("file_import",), condition=~Q(file_import=None), name="span_by_import"),
+        )
 
 
 class FacilitySample(models.Model):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from accounting.agent.wire import DeviceSample, DeviceUse, TelemetryBatch, TelemetryReply
+from accounting.agent.wire import DeviceSample, DeviceUse, EnergySpan, TelemetryBatch, TelemetryReply
 from accounting.ingest import partitions, retirement
 from accounting.ingest.store import store
 from accounting.models import ApiToken, Device, EnergyHour, RawRetention
@@ -59,6 +59,25 @@ class TestTooOld:
         reply = post(site_token, reading(late), reading(late, "gpu-1"), reading(hour + timedelta(hours=1)))
         assert (reply.accepted, [(e.index, e.code) for e in reply.errors]) == (2, [(0, "too_old")])
         assert "sealed" in reply.errors[0].detail
+
+    def test_spans_are_refused_where_they_touch_a_sealed_hour_and_nowhere_else(self, site_token: ApiToken) -> None:
+        """Spans are kept for ever: how old they are does not matter."""
+        hour = SINCE - timedelta(days=90)
+        post(site_token, reading(NOON))
+        EnergyHour.objects.create(
+            device=Device.objects.get(), hour=hour, device_energy_j=0, device_energy_low_j=0, device_energy_high_j=0,
+            covered_s=0, missing_s=0, held_s=0, status="MEASURED", sealed=True,
+        )  # fmt: skip
+        ends = [hour, hour + timedelta(seconds=1), hour + timedelta(hours=2)]
+        spans = [
+            EnergySpan("gpu-0", (end - timedelta(minutes=90)).isoformat(), end.isoformat(), energy_j=5.0, host="node-1")
+            for end in ends
+        ]
+        reply = post(site_token, energy_spans=spans)
+        # the first ends where the sealed hour begins, the second in its first second; the third begins half an hour into it
+        assert (reply.accepted, [(e.index, e.field, e.code) for e in reply.errors]) == (
+            1, [(1, "started_at", "too_old"), (2, "started_at", "too_old")],
+        )  # fmt: skip
 
     def test_cost_nothing_where_all_is_young(self, site_token: ApiToken, connection_queries) -> None:
         from django.db import connection

@@ -58,21 +58,31 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
 
 
 def _beside(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
-    """What hangs on these device-hours. One query for devices without a site, else two, rarely four."""
-    places = _places({device_id for device_id, _ in device_hours})
-    site_of = {pk: site_id for pk, site_id, _ in places if site_id is not None}
-    found = _parts_of_nodes(device_hours) if any(shared for _, _, shared in places) else set()
+    """What hangs on these device-hours. One query where nothing does, else two or three."""
+    places = _places(device_hours)
+    found = _parts_of_nodes(device_hours) if any(shared for _, _, shared, _ in places) else set()
+    site_of = {pk: site_id for pk, site_id, _, told in places if told}
     return found | (_mates_at_sites(device_hours, site_of) if site_of else set())
 
 
-def _places(device_ids: set[int]) -> list[tuple[int, int | None, bool]]:
-    """Device, site, and whether others' hours hang on it. Whole numbers stand in the text; every batch asks it."""
-    device, host = Device._meta.db_table, Host._meta.db_table
+def _places(device_hours: set[tuple[int, datetime]]) -> list[tuple[int, int, bool, bool]]:
+    """Device, site, whether others of its host hang on it, and whether its site tells of cooling or water then.
+
+    Whole numbers stand in the text; every batch asks it.
+    """
+    device, facility = Device._meta.db_table, FacilitySample._meta.db_table
+    holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
+    reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
+    first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
+    start_us, end_us = (round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach))
+    ids = ", ".join(map(str, sorted({device_id for device_id, _ in device_hours})))
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT d.id, h.site_id, d.kind = %s OR EXISTS (SELECT 1 FROM {device} t WHERE t.host_id = d.host_id "
-            f"AND t.is_total AND t.kind = d.kind AND NOT d.is_total) FROM {device} d JOIN {host} h "
-            f"ON h.id = d.host_id WHERE d.id IN ({', '.join(map(str, sorted(device_ids)))})",
+            f"AND t.is_total AND t.kind = d.kind AND NOT d.is_total), EXISTS (SELECT 1 FROM {facility} f "
+            f"WHERE f.site_id = h.site_id AND f.measured_at_us BETWEEN {start_us} AND {end_us} "
+            "AND (f.cooling_power_w IS NOT NULL OR f.water_l IS NOT NULL)) "
+            f"FROM {device} d JOIN {Host._meta.db_table} h ON h.id = d.host_id WHERE d.id IN ({ids})",
             [Device.Kind.NODE],
         )
         return list(cursor.fetchall())
@@ -91,23 +101,10 @@ def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, d
 
 
 def _mates_at_sites(device_hours: set[tuple[int, datetime]], site_of: dict[int, int]) -> set[tuple[int, datetime]]:
-    """The same hours of a site's other devices, where it tells of cooling or water then."""
-    holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
-    reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
-    first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
-    start_us, end_us = (round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT DISTINCT site_id FROM {FacilitySample._meta.db_table} "
-            "WHERE (cooling_power_w IS NOT NULL OR water_l IS NOT NULL) "
-            f"AND site_id IN ({', '.join(map(str, sorted(set(site_of.values()))))}) "
-            f"AND measured_at_us BETWEEN {start_us} AND {end_us}"
-        )
-        sites = {site_id for (site_id,) in cursor.fetchall()}
-    if not sites:
-        return set()
+    """The same hours of all devices of these sites. One query."""
     mates = defaultdict(list)
-    for pk, site_id in Device.objects.filter(host__site__in=sites).order_by().values_list("pk", "host__site"):
+    at_sites = Device.objects.filter(host__site__in=set(site_of.values())).order_by()
+    for pk, site_id in at_sites.values_list("pk", "host__site"):
         mates[site_id].append(pk)
     return {(mate, hour) for pk, hour in device_hours if pk in site_of for mate in mates[site_of[pk]]}
 

@@ -74,7 +74,7 @@ class TestTooOld:
             for end in ends
         ]
         reply = post(site_token, energy_spans=spans)
-        # the first ends where the sealed hour begins, the second in its first second; the third begins half an hour into it
+        # the first ends where the sealed hour begins, the second a second into it, the third begins in it
         assert (reply.accepted, [(e.index, e.field, e.code) for e in reply.errors]) == (
             1, [(1, "started_at", "too_old"), (2, "started_at", "too_old")],
         )  # fmt: skip

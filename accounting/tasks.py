@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from accounting.ingest import partitions, retirement
+from accounting.ingest import intake, partitions, retirement
 from accounting.ledger import gridfeed, rebuild, restate, sealing, upgrade
 
 _REBUILD_FOR_S = 20.0
@@ -46,6 +46,12 @@ def fetch_grid_hours() -> None:
         if time.monotonic() > until:
             break
         gridfeed.fetch_feed(feed, now=timezone.now(), clients=_CLIENTS)
+
+
+@shared_task(name="accounting.fold_intake")
+def fold_intake() -> None:
+    """Add up the counts of what came in more than a day ago."""
+    intake.fold_intake(now=timezone.now())
 
 
 @shared_task(name="accounting.make_sample_days")

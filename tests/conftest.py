@@ -25,6 +25,13 @@ def _static_files_without_a_manifest(settings) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _nobody_remembers_the_devices_of_another_test() -> None:
+    from accounting.ingest import intake  # not before Django is set up
+
+    intake.forget_devices()
+
+
+@pytest.fixture(autouse=True)
 def _days_for_samples_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that write samples past `store` find their days on PostgreSQL, as `store` would have made them."""
     from django.db.models import QuerySet

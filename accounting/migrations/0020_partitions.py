@@ -72,7 +72,7 @@ def _move(cursor, before, keys):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounting", "0007_source_ranks")]
+    dependencies = [("accounting", "0012_intake")]
 
     operations = [
         migrations.CreateModel(

@@ -19,6 +19,7 @@ from accounting.ingest import partitions
 from accounting.ingest.admit import Admitted
 from accounting.ingest.columns import EPOCH, microsecond
 from accounting.ingest.fleet import Fleet
+from accounting.ingest.shapes import Fault
 from accounting.models import Device, DeviceSample, DeviceUse, EnergyHour, RawRetention
 
 YOUNG = timedelta(hours=47)  # an hour less than sealing leaves alone, for batches that take their time
@@ -156,7 +157,8 @@ def _too_old(name: str, at: int, item: Any, since: datetime) -> ItemError:
     why = "the raw samples of its hours have been retired" if name == "energy_spans" else why
     field = "started_at" if name == "energy_spans" else "measured_at"
     detail = f"{when.isoformat()}: {why} and the ledger counts no more of them: leave it out"
-    return ItemError(name, at, field, "too_old", detail)
+    fault = Fault("too_old", detail)
+    return ItemError(name, at, field, fault.code, fault.detail)
 
 
 def _any_before(cut: datetime, since: datetime) -> bool:

@@ -26,6 +26,7 @@ from accounting.models.telemetry import (
     EnergySpan,
     FacilitySample,
     JobMark,
+    RawRetention,
     SampleConflict,
 )
 from accounting.models.vendor import VendorFootprint, VendorReport
@@ -35,7 +36,7 @@ __all__ = [
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
     "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
     "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor",
-    "PriceHour", "Project", "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict",
-    "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour",
-    "UnreadMetric", "User", "VendorFootprint", "VendorReport",
+    "PriceHour", "Project", "Quantities", "RawRetention", "RestatedDay", "RestatedDevice", "Restatement",
+    "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay",
+    "TeamHour", "UnreadMetric", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -10,8 +10,10 @@ lasts until every hour that was marked in it is made and rolled up. A nudge is s
 pause until beat's next one does not count as work; beat's own come every 5 s as ever. The first round of either kind is
 not counted.
 
-Two fleets: few devices whose past comes in fast (an hour is made again and again as it fills), and many devices, each
-with its next minute of the running hour: as much work as one rebuild a minute of every device. BENCH_SHORT=1 sends less.
+Two fleets: few devices whose past comes in fast, so that an hour is made again and again as it fills; and many devices,
+each with its next minute of the running hour, all of it made again after every minute. What one of these costs is
+printed, and from it what the same fleet would come to were running hours made every GREENAI_LEDGER_OPEN_HOUR_S, which
+is how long the product lets them wait; such ratios are worked out, not measured. BENCH_SHORT=1 sends less.
 """
 
 import http.client
@@ -71,6 +73,12 @@ def measure(name: str, bodies, port: int, secret: str, folder: Path) -> None:
             lags += seen if turn else []
     ratios = sorted(k / a for a, k in list(zip(alone, kept, strict=True))[1:])
     rate = CONNECTIONS * BATCHES * BATCH / statistics.median(alone[1:])
+    if bodies is of_now:
+        devices = CONNECTIONS * BATCHES * DEVICES
+        made_s = statistics.median(k - a for a, k in list(zip(alone, kept, strict=True))[1:])
+        reading_s = statistics.median(alone[1:])  # one minute of all of them
+        print(f"{'':<20} {made_s / devices * 1000:.1f} ms for each running hour made", end="; ")
+        print(", ".join(f"every {60 * k} s: {1 + made_s / reading_s / k:.2f}" for k in (1, 2, 5)), "(worked out)")
     print(f"{name:<20} kept up / alone {statistics.median(ratios):.2f}  [{ratios[0]:.2f}, {ratios[-1]:.2f}]", end="")
     print(f"   {rate:,.0f} readings/s alone; lag at most {max(lags):.0f} s, median {statistics.median(lags):.0f} s")
 

@@ -105,7 +105,12 @@ def post(port: int, secrets: list[str], watts: NDArray[np.float64]) -> None:
     for first in range(0, BY_HTTP, PER_HOST):
         host = range(first, min(first + PER_HOST, BY_HTTP))
         samples = [
-            {"device": f"gpu-{d % PER_HOST}", "measured_at": at(k).isoformat(), "power_w": watts[d, k], "job": f"job-{d}"}
+            {
+                "device": f"gpu-{d % PER_HOST}",
+                "measured_at": at(k).isoformat(),
+                "power_w": watts[d, k],
+                "job": f"job-{d}",
+            }
             for k in range(watts.shape[1])
             for d in host
         ]
@@ -124,9 +129,9 @@ def post(port: int, secrets: list[str], watts: NDArray[np.float64]) -> None:
 
 def copy(site_ids: list[int], watts: NDArray[np.float64]) -> None:
     """The other devices: rows of hosts, devices and job marks, samples by binary COPY, and the marks for the ledger."""
-    from benchmarks.side_by_side.raw_rows import copy_readings
     from accounting.ledger.instants import to_us
     from accounting.models import Device, DirtyHour, Host, Job, JobMark
+    from benchmarks.side_by_side.raw_rows import copy_readings
 
     numbers = range(BY_HTTP, DEVICES)
     nodes = sorted({d // PER_HOST for d in numbers})
@@ -142,7 +147,10 @@ def copy(site_ids: list[int], watts: NDArray[np.float64]) -> None:
     )  # fmt: skip
     jobs = Job.objects.bulk_create([Job(key=f"copied-{d}") for d in numbers], 2000)
     from_us, until_us = to_us(at(20)), to_us(at(1100))
-    marks = [JobMark(job=j, device=d, started_at_us=from_us, ended_at_us=until_us) for j, d in zip(jobs, devices, strict=True)]
+    marks = [
+        JobMark(job=j, device=d, started_at_us=from_us, ended_at_us=until_us)
+        for j, d in zip(jobs, devices, strict=True)
+    ]
     JobMark.objects.bulk_create(marks, 2000)
     at_us = np.array([to_us(at(k)) for k in range(watts.shape[1])], dtype=np.int64)
     copy_readings([device.pk for device in devices], at_us, watts[BY_HTTP:])

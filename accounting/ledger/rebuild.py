@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from datetime import date, datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
@@ -40,7 +41,8 @@ from accounting.models import Device, DirtyHour, EnergyHour
 __all__ = ["mark_in_service", "mark_site", "rebuild_dirty", "rebuild_everything"]
 
 ROUND = 4_000  # device-hours at most before their roll-ups are recomputed
-CHUNK = 100  # device-hours in one transaction: well under a second of work, so that who changes factors waits little
+# Device-hours in one transaction, which whoever changes factors waits for; in SQLite, with its one writer, posters too.
+CHUNK = 100 if settings.SQLITE else 250
 _WHOLE_S = S_PER_HOUR - 1e-3
 
 

@@ -71,7 +71,7 @@ def _locked(pks: Sequence[int]) -> list[int]:
     """By device-hour and not by row: a mark may go and come again as another row."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH asked AS MATERIALIZED (SELECT id, device_id, hour FROM {_TABLE} WHERE id = ANY(%s)) "  # and no others
+            f"WITH asked AS MATERIALIZED (SELECT id, device_id, hour FROM {_TABLE} WHERE id = ANY(%s)) "  # no others
             "SELECT id FROM asked WHERE pg_try_advisory_xact_lock("
             "(device_id %% 2147483647)::int, (extract(epoch FROM hour) / 3600)::int)",
             [list(pks)],

@@ -34,8 +34,8 @@ __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
     "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark",
-    "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
-    "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site",
+    "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour",
+    "Project", "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site",
     "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User",
     "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -17,7 +17,9 @@ _COLUMNS = {  # name: type on the wire, big-endian
     "received_at_us": ">i8",
 }
 _HEADER, _END = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
-_ROW = np.dtype([("fields", ">i2"), *((f"{k}{name}", t) for name, of in _COLUMNS.items() for k, t in (("n", ">i4"), ("", of)))])
+_ROW = np.dtype(
+    [("fields", ">i2"), *((f"{k}{name}", t) for name, of in _COLUMNS.items() for k, t in (("n", ">i4"), ("", of)))]
+)
 
 
 def copy_readings(device_ids: Sequence[int], at_us: NDArray[np.int64], watts: NDArray[np.float64]) -> None:

@@ -64,7 +64,9 @@ def known() -> dict[str, int]:
 
 
 def raw_reads(client: Client, address: str) -> list[str]:
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         answer = client.get(address)
     assert answer.status_code < 500, address
     return [query["sql"] for query in queries if RAW.search(query["sql"])]

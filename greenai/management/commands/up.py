@@ -74,7 +74,9 @@ def _children(installation: Installation, *, host: str, port: int, url: str) -> 
     return [
         Child("web", [*web, "--bind", f"{host}:{port}", "--access-logfile", os.devnull], env),
         *(
-            Child(name, [*celery, "worker", "-Q", "ledger", "-P", "solo", "-n", f"{name}@%h", "-l", "info", *quiet], env)
+            Child(
+                name, [*celery, "worker", "-Q", "ledger", "-P", "solo", "-n", f"{name}@%h", "-l", "info", *quiet], env
+            )
             for name in _ledger_workers()
         ),
         Child("beat", [*celery, "beat", "-l", "warning", *beat_files], env),

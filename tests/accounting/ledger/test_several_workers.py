@@ -98,7 +98,9 @@ if not settings.SQLITE:
                     assert time.monotonic() < deadline, f"{DirtyHour.objects.count()} hours are still dirty"
                     time.sleep(dice.uniform(0.3, 1.0))
                     if marks < 12:  # posters go on while they work
-                        DirtyHour.objects.mark([(dice.choice(devices).pk, EIGHT + k * HOUR) for k in range(-12, 4)], now=NOON)
+                        DirtyHour.objects.mark(
+                            [(dice.choice(devices).pk, EIGHT + k * HOUR) for k in range(-12, 4)], now=NOON
+                        )
                         marks += 1
                     if kills < 6 and len(LedgerHour.objects.values_list("pk")[:1]):
                         victim = workers.pop(dice.randrange(WORKERS))

@@ -35,7 +35,7 @@ from benchmarks.side_by_side.serving import database_and_broker, ledger_workers,
 
 SHORT = bool(os.environ.get("BENCH_SHORT"))
 CONNECTIONS, BATCH, DEVICES, EVERY_S = 4, 500, 8, 1.0
-BATCHES = 25 if SHORT else 100  # of each connection in a round
+BATCHES = 12 if SHORT else 100  # of each connection in a round
 ROUNDS = 2 if SHORT else 7
 LIMIT_S = 120.0
 STARTED = datetime.now(UTC).replace(microsecond=0)

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from accounting.ledger import worklist
 from accounting.ledger.rebuild import rebuild_dirty, rebuild_everything
-from accounting.models import DirtyHour, LedgerHour
-from tests.accounting.ledger.rows import EIGHT, HOUR, a_device, post
+from accounting.ledger.restate import Cause, hold_book, restate_hours, settle
+from accounting.models import DirtyHour, LedgerHour, Restatement
+from tests.accounting.ledger.rows import EIGHT, HOUR, NOON, a_device, post
 
 pytestmark = pytest.mark.django_db
 HALF_PAST = EIGHT + HOUR / 2  # the hour that began at eight is running
@@ -84,6 +86,24 @@ class TestAMark:
         DirtyHour.objects.mark([(mark.device_id, mark.hour)], now=HALF_PAST)
         worklist.note_made(worklist.take([mark.pk]))
         assert worklist.clear(rolled) == 0 and worklist.made_days() == [mark.hour.date()]
+
+
+class TestARestatement:
+    def test_waits_for_the_roll_ups_of_its_hours_though_a_poster_marked_them_anew(self) -> None:
+        device = a_device(retired_at=EIGHT + HOUR)
+        post(device, range(0, 3600, 60), 1000.0)
+        rebuild_dirty(now=NOON)
+        cause = Cause(Restatement.Cause.PRICES)
+        with transaction.atomic():
+            hold_book()
+            restate_hours([(device.pk, EIGHT)], reason="a price", actor="ada", cause=cause, now=NOON)
+        [pk] = DirtyHour.objects.values_list("pk", flat=True)
+        with transaction.atomic():
+            worklist.note_made(worklist.take([pk]))
+        DirtyHour.objects.mark([(device.pk, EIGHT)], now=NOON + HOUR)
+        assert settle(now=NOON + HOUR) == 0
+        rebuild_dirty(now=NOON + HOUR)
+        assert settle(now=NOON + HOUR) == 1 and Restatement.objects.get().state == "done"
 
 
 class TestARunningHour:

@@ -203,6 +203,8 @@ GREENAI = {
     "ingest_at_once": env.int("GREENAI_INGEST_AT_ONCE", 6),  # of the web server's eight threads
     "ingest_waiting": env.int("GREENAI_INGEST_WAITING", 1),
     "ledger_interval_s": env.float("GREENAI_LEDGER_INTERVAL_S", 5.0),
+    "ledger_open_hour_s": env.float("GREENAI_LEDGER_OPEN_HOUR_S", 60.0),  # how long running hours of a fleet may wait
+    "ledger_workers": 1 if SQLITE else max(1, env.int("GREENAI_LEDGER_WORKERS", 1)),  # SQLite has one writer
     "lease_s": env.float("GREENAI_LEASE_S", 60.0),
     "heartbeat_s": env.float("GREENAI_HEARTBEAT_S", 10.0),
     "sweep_s": env.float("GREENAI_SWEEP_S", 15.0),
@@ -236,7 +238,10 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 
 
 CELERY_BEAT_SCHEDULE = {
-    "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
+    **{  # one nudge a worker: who finds nothing to do ends at once
+        f"ledger-{k}": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours")
+        for k in range(1, GREENAI["ledger_workers"] + 1)
+    },
     "in-service": _every(60.0, "accounting.mark_in_service_hours"),
     "in-service-since-ever": {**_every(86_400.0, "accounting.mark_in_service_hours"), "kwargs": {"whole_past": True}},
     "sample-days": _every(3600.0, "accounting.make_sample_days"),

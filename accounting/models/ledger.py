@@ -6,7 +6,7 @@ missing energy is not in the sums.
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -52,9 +52,30 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
         if not stale:
             return
         stale |= _beside(stale)
-        stamp = secrets.randbits(62)
-        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
-        self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
+        _keep_marks(self.model._meta.db_table, sorted(stale), now=now, stamp=secrets.randbits(62))
+
+    def stale(self) -> "DirtyHours":
+        """Those whose rows are to be made: no rebuild has read their newest mark yet."""
+        return self.exclude(made=F("stamp"))
+
+
+def _keep_marks(table: str, device_hours: Sequence[tuple[int, datetime]], *, now: datetime, stamp: int) -> None:
+    """One statement, rows locked in the given order. A mark of an hour that is waiting keeps the older mark's age; of
+    an hour whose rows are made and only wait for their roll-ups it is a new one."""
+    conflict = (
+        "ON CONFLICT (device_id, hour) DO UPDATE SET stamp = excluded.stamp, "
+        f"marked_at = CASE WHEN {table}.made = {table}.stamp THEN excluded.marked_at ELSE {table}.marked_at END"
+    )
+    insert = f"INSERT INTO {table} (device_id, hour, marked_at, stamp)"
+    devices, hours = zip(*device_hours, strict=True)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            rows = "SELECT d, h, %s::timestamptz, %s::bigint FROM unnest(%s::bigint[], %s::timestamptz[]) AS m(d, h)"
+            cursor.execute(f"{insert} {rows} {conflict}", [now, stamp, list(devices), list(hours)])
+        else:
+            prepared = connection.ops.adapt_datetimefield_value
+            cells = [(d, prepared(h), prepared(now), stamp) for d, h in device_hours]
+            cursor.executemany(f"{insert} VALUES (%s, %s, %s, %s) {conflict}", cells)
 
 
 def _beside(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
@@ -110,18 +131,32 @@ def _mates_at_sites(device_hours: set[tuple[int, datetime]], site_of: dict[int, 
 
 
 class DirtyHour(models.Model):
-    """A device-hour whose ledger rows are stale. `stamp` guards against marks that come during a rebuild."""
+    """A device-hour whose ledger rows or roll-ups are stale. `stamp` guards against marks that come during a rebuild.
+
+    Marked (`made` is another stamp, or none), made (`made` is `stamp`: its rows are right, their roll-ups are not yet),
+    gone. A mark may come at any time, and takes it back to the start.
+    """
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="dirty_hours")
     hour = models.DateTimeField()
     marked_at = models.DateTimeField(help_text="Oldest unprocessed mark: the ledger's lag")
     stamp = models.BigIntegerField(default=0, help_text="New with every mark; a rebuild clears only the one it read")
+    made = models.BigIntegerField(null=True, help_text="The stamp its rows were made for; their roll-ups are to come")
 
     objects = DirtyHours.as_manager()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("device", "hour"), name="dirty_once_per_device_hour"),)
-        indexes = (models.Index(fields=("marked_at", "hour", "device"), name="dirty_in_order"),)  # of rebuilding
+        indexes = (
+            models.Index(fields=("marked_at", "hour", "device"), name="dirty_in_order"),  # of rebuilding
+            models.Index(fields=("hour",), condition=Q(made__isnull=False), name="dirty_made"),
+        )
+
+
+class LedgerPulse(models.Model):
+    """One row: when a ledger worker last looked for work. Old marks and no look: no worker runs."""
+
+    looked_at = models.DateTimeField()
 
 
 class EnergyHour(models.Model):

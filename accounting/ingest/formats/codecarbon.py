@@ -17,7 +17,7 @@ from accounting.methods.units import J_PER_KWH, US_PER_S
 SLACK_S = 2.0  # a client waits this long for an answer, so a post may be sent so much after it was measured
 DEFAULT_EXPERIMENT = "5b0fa12a-3dd7-45bb-9766-cc326314d9f1"  # what a tracker names that was told none
 _SMALLEST_REST = 1e-9  # of the energy: below it the parts add up to the whole
-_MODELS = re.compile(r"(\d+) x (.+?)(?=\d+ x |$)")
+_ONE_MODEL = re.compile(r"(\d{1,5}) x ((?:(?! x ).)+)")  # of several kinds the client runs the words together
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,14 @@ class Machine:
     cpu_count: int = 0
     gpu_model: str = ""
     ram_gib: float = 0.0
+    gpu_count: int = 0
 
     @property
     def host_name(self) -> str:
         """A name for a machine of this shape: the protocol tells none. Of two alike the names are one."""
         shape = f"{self.cpu_model}\n{self.cpu_count}\n{self.gpu_model}\n{self.ram_gib:.0f}"
         digest = blake2b(shape.encode(), digest_size=4).hexdigest()
-        gpus = f"-{sum(int(count) for count, _ in _MODELS.findall(self.gpu_model)) or 1}gpu" if self.gpu_model else ""
+        gpus = f"-{_gpus(self)[0]}gpu" if self.gpu_model else ""
         return f"codecarbon-{self.cpu_count}cpu-{self.ram_gib:.0f}gb{gpus}-{digest}"
 
 
@@ -109,6 +110,7 @@ def machine_of(said: Mapping[str, object]) -> Machine:
         int(_number(said.get("cpu_count"))),
         str(said.get("gpu_model") or ""),
         _number(said.get("ram_total_size")),
+        int(_number(said.get("gpu_count"))),
     )
 
 
@@ -138,7 +140,7 @@ def drawn(post: Post, machine: Machine, *, pue: float, process: str = "") -> lis
             run has devices of its own. GPUs are told whole even then.
     """
     own = f"-{process}" if process else ""
-    gpu_units, gpu_model = _gpus(machine.gpu_model)
+    gpu_units, gpu_model = _gpus(machine)
     memory_bytes = round(machine.ram_gib * 2**30) or None
     found = [
         (_info("cpu", own, machine.cpu_model), post.cpu_kwh, "modelled"),
@@ -157,10 +159,9 @@ def _info(kind: DeviceKind, own: str, model: str, *, units: int = 1, memory_byte
     return DeviceInfo(f"codecarbon-{kind}{own}", kind, model, memory_bytes=memory_bytes, units=units, total=total)
 
 
-def _gpus(told: str) -> tuple[int, str]:
-    """`8 x NVIDIA H100` as (8, "NVIDIA H100"); models of several kinds stay as written."""
-    found = _MODELS.findall(told)
-    if not found:
-        return 1, told
-    units = min(max(sum(int(count[:5]) for count, _ in found), 1), 10_000)
-    return units, (found[0][1].strip() if len(found) == 1 else told)[:200]
+def _gpus(machine: Machine) -> tuple[int, str]:
+    """`8 x NVIDIA H100` as (8, "NVIDIA H100"); models of several kinds stay as written, and their number is told."""
+    told = machine.gpu_model
+    found = _ONE_MODEL.fullmatch(told)
+    units, model = (int(found[1]), found[2].strip()) if found else (machine.gpu_count, told)
+    return min(max(units, 1), 10_000), model[:200]

@@ -4,7 +4,7 @@
 |---|---|---|
 | POST runs, emissions | a tracker begins, a tracker tells: 201 | tokens with the scope ingest |
 | POST totals | what the client's `emissions_endpoint` sends: totals since the start | the same |
-| GET auth/check, organizations, projects, experiments, runs, … | `codecarbon_reads` | tokens with the scope read or ingest |
+| GET auth/check, organizations, projects, experiments, runs, … | `codecarbon_reads` | scope read or ingest |
 | POST projects, experiments, projects/…/api-tokens | `codecarbon_reads` | ingest; a token: admin |
 
 The client never sends anything twice and waits two seconds, so a post is kept and booked before the answer, and only a

@@ -1,4 +1,4 @@
-"""What a CodeCarbon client asks: the address taken apart, who asks, the body, and refusals as its own server words them.
+"""What a CodeCarbon client asks: the address taken apart, who asks, the body, and refusals in its own server's words.
 
 The client puts an address together by plain concatenation, so what stands before `/runs` is free: pairs of words there
 say what the protocol has no place for. See docs/codecarbon.md.

@@ -1,8 +1,8 @@
 """A file of CodeCarbon's runs beside what the same runs posted live: only what got lost on the way comes in.
 
 Whoever imports such a file hands its batch through `beside_live` before `store`. A run that was posted is found by its
-id, or, as 3.3.2 writes "None" there, by experiment, host and time. Of it the file brings what its total holds beyond the
-posts, into the time that no post speaks of: the tail that is never sent, posts that failed.
+id, or, as 3.3.2 writes "None" there, by experiment, host and time. Of it the file brings what its total holds beyond
+the posts, into the time that no post speaks of: the tail that is never sent, posts that failed.
 """
 
 import math

@@ -92,7 +92,7 @@ def _reasons(told: ToldByCodeCarbon, totals: Totals) -> tuple[str, ...]:
         )
     water_l = totals.water_onsite_l.mid + totals.water_offsite_l.mid
     reasons.append(
-        f"not in CodeCarbon's figure: {totals.embodied_g.mid:.4g} g for making the devices, and {water_l:.4g} L of water"
+        f"not in CodeCarbon's figure: {totals.embodied_g.mid:.4g} g for making devices, and {water_l:.4g} L of water"
     )
     return tuple(reasons)
 

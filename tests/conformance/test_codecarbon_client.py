@@ -4,13 +4,12 @@ What the client adds up itself is in the emissions.csv that it writes beside: th
 """
 
 import csv
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,8 @@
-"""What a CodeCarbon post means: which time it speaks of, how much is missing before it, which devices it tells of. Pure.
+"""What a CodeCarbon post means: which time it speaks of, how much is missing before it, and of which devices. Pure.
 
-A post tells the energy since the post before, PUE inside, and a duration cut to whole seconds; nothing is sent twice. So
-the time it speaks of runs from the post before to itself where that fits its duration. Where more time went by, a post
-got lost on its way: the energy stands in the last `duration` seconds, and the rest is missing.
+A post tells the energy since the post before, PUE inside, and a duration cut to whole seconds; nothing is sent twice.
+So the time it speaks of runs from the post before to itself where that fits its duration. Where more time went by, a
+post got lost on its way: the energy stands in the last `duration` seconds, and the rest is missing.
 """
 
 import math

@@ -1,8 +1,8 @@
 """CodeCarbon's emissions.csv, and its task files: runs of any age, online, offline or on a cluster. Pure.
 
 A line is a total since the run's start; a flush adds another line of the same run, so lines of a run follow each other.
-A line of a task file is a task by itself. Columns may stand in any order; what a version of CodeCarbon does not write is
-left out. Times without an offset are local to the machine that wrote them: the importer says where that was.
+A line of a task file is a task by itself. Columns may stand in any order; what a version of CodeCarbon does not write
+is left out. Times without an offset are local to the machine that wrote them: the importer says where that was.
 """
 
 import csv
@@ -68,8 +68,8 @@ def parse(body: bytes, *, stated: Stated) -> ImportedFile:
     """Read a file.
 
     Args:
-        stated: `time_zone` (an IANA name; UTC where it is not said) of times without an offset, `pue` where the file has
-            no such column, `host` that all runs ran on, `team` and `project` (slugs) whose they are.
+        stated: `time_zone` (an IANA name; UTC where it is not said) of times without an offset, `pue` where the file
+            has no such column, `host` that all runs ran on, `team` and `project` (slugs) whose they are.
 
     Raises:
         ImportRefused: no such file, or something stated makes no sense.

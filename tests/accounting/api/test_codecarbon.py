@@ -293,7 +293,7 @@ class TestSeveralTrackersOnOneMachine:
         assert ledger_kwh(device__kind="gpu") == pytest.approx(1.0)
 
     def test_count_only_where_the_hosts_own_agent_does_not(self, tracker: Tracker, team_secret: str) -> None:
-        # The agent reads the CPU for the hour: 100 W = 0.1 kWh. The process's share of it counts no more; its memory does
+        # The agent reads the CPU for the hour: 100 W. The process's share of it counts no more; its memory does
         tracker = Tracker(team_secret, "/api/codecarbon/host/node-1")
         tracker.emit(tracker.run(tracking_mode="process"), 3600, 3600, 1.0)
         start = START.replace(minute=46)

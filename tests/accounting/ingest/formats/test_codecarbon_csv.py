@@ -7,13 +7,46 @@ import pytest
 from accounting.ingest.formats.codecarbon_csv import parse
 from accounting.ingest.formats.imported import ImportedFile, ImportRefused
 
-COLUMNS = (
-    "timestamp,project_name,run_id,experiment_id,duration,emissions,emissions_rate,cpu_power,gpu_power,ram_power,"
-    "cpu_energy,gpu_energy,ram_energy,energy_consumed,water_consumed,country_name,country_iso_code,region,"
-    "cloud_provider,cloud_region,os,python_version,codecarbon_version,cpu_count,cpu_model,gpu_count,gpu_model,"
-    "longitude,latitude,ram_total_size,tracking_mode,cpu_utilization_percent,gpu_utilization_percent,"
-    "ram_utilization_percent,ram_used_gb,on_cloud,pue,wue"
-).split(",")
+COLUMNS = [
+    "timestamp",
+    "project_name",
+    "run_id",
+    "experiment_id",
+    "duration",
+    "emissions",
+    "emissions_rate",
+    "cpu_power",
+    "gpu_power",
+    "ram_power",
+    "cpu_energy",
+    "gpu_energy",
+    "ram_energy",
+    "energy_consumed",
+    "water_consumed",
+    "country_name",
+    "country_iso_code",
+    "region",
+    "cloud_provider",
+    "cloud_region",
+    "os",
+    "python_version",
+    "codecarbon_version",
+    "cpu_count",
+    "cpu_model",
+    "gpu_count",
+    "gpu_model",
+    "longitude",
+    "latitude",
+    "ram_total_size",
+    "tracking_mode",
+    "cpu_utilization_percent",
+    "gpu_utilization_percent",
+    "ram_utilization_percent",
+    "ram_used_gb",
+    "on_cloud",
+    "pue",
+    "wue",
+]
 ROW = {
     "timestamp": "2026-11-20T23:47:09", "project_name": "cap-proj", "run_id": "220161ca-a637-4cfa-b048-64806ca65dba",
     "experiment_id": "5b0fa12a-3dd7-45bb-9766-cc326314d9f1", "duration": "3600.0", "emissions": "0.1",

@@ -4,6 +4,7 @@ from accounting.models.access import ApiToken, AuditEntry, Invitation, Membershi
 from accounting.models.codecarbon import CodeCarbonEmission, CodeCarbonExperiment, CodeCarbonRun
 from accounting.models.factors import GridFeed, GridHour
 from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
+from accounting.models.intake import IntakeDevice, IntakeHour
 from accounting.models.ledger import (
     DeviceDay,
     DirtyHour,
@@ -34,9 +35,9 @@ __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "CodeCarbonEmission", "CodeCarbonExperiment", "CodeCarbonRun",
     "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
-    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark",
-    "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
-    "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site",
-    "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User",
-    "VendorFootprint", "VendorReport",
+    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
+    "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor",
+    "PriceHour", "Project", "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict",
+    "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour",
+    "UnreadMetric", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

@@ -1,0 +1,133 @@
+"""Prometheus remote-write messages, 1.0 and 2.0: bytes -> series. Pure.
+
+Only the fields that are read are declared, with the numbers the specification gives them; the parser skips the rest.
+Text stays bytes until it is looked at, so that a label that is not UTF-8 costs its own series and not the request.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+MOST_LABELS = 100  # of one series
+NAME = "__name__"
+_Field = descriptor_pb2.FieldDescriptorProto
+_PACKAGE = "greenai.remote_write"
+
+# message -> field -> (number, type, repeated, message type)
+_MESSAGES: dict[str, dict[str, tuple[int, int, bool, str]]] = {
+    "Sample": {
+        "value": (1, _Field.TYPE_DOUBLE, False, ""),
+        "timestamp": (2, _Field.TYPE_INT64, False, ""),
+    },
+    "Label": {"name": (1, _Field.TYPE_BYTES, False, ""), "value": (2, _Field.TYPE_BYTES, False, "")},
+    "Series1": {
+        "labels": (1, _Field.TYPE_MESSAGE, True, "Label"),
+        "samples": (2, _Field.TYPE_MESSAGE, True, "Sample"),
+        "exemplars": (3, _Field.TYPE_BYTES, True, ""),
+        "histograms": (4, _Field.TYPE_BYTES, True, ""),
+    },
+    "Request1": {"timeseries": (1, _Field.TYPE_MESSAGE, True, "Series1")},
+    "Series2": {
+        "labels_refs": (1, _Field.TYPE_UINT32, True, ""),
+        "samples": (2, _Field.TYPE_MESSAGE, True, "Sample"),
+        "histograms": (3, _Field.TYPE_BYTES, True, ""),
+        "exemplars": (4, _Field.TYPE_BYTES, True, ""),
+    },
+    "Request2": {
+        "symbols": (4, _Field.TYPE_BYTES, True, ""),
+        "timeseries": (5, _Field.TYPE_MESSAGE, True, "Series2"),
+    },
+}
+
+
+class WireError(ValueError):
+    """The message as a whole cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a request. Where `fault` is set nothing else of it can be trusted."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    samples: Sequence[Any] = ()  # each with `value` and `timestamp` (milliseconds since 1970)
+    histograms: int = 0
+    exemplars: int = 0
+    fault: str = ""
+
+
+def read_v1(body: bytes) -> Iterator[Series]:
+    """The series of a `prometheus.WriteRequest`, decompressed.
+
+    Raises:
+        WireError: not such a message.
+    """
+    for one in _parsed("Request1", body).timeseries:
+        yield _series(one, [text for label in one.labels for text in (label.name, label.value)])
+
+
+def read_v2(body: bytes) -> Iterator[Series]:
+    """The series of an `io.prometheus.write.v2.Request`, decompressed.
+
+    Raises:
+        WireError: not such a message.
+    """
+    request = _parsed("Request2", body)
+    symbols = list(request.symbols)
+    for one in request.timeseries:
+        try:
+            texts = [symbols[ref] for ref in one.labels_refs]
+        except IndexError:
+            fault = f"a label refers beyond the {len(symbols)} symbols of the request"
+            yield Series(samples=one.samples, histograms=len(one.histograms), fault=fault)
+            continue
+        yield _series(one, texts)
+
+
+def _series(one: Any, texts: list[bytes]) -> Series:
+    labels, fault = _labels(texts)
+    return Series(labels, one.samples, len(one.histograms), len(one.exemplars), fault)
+
+
+def _labels(texts: list[bytes]) -> tuple[dict[str, str], str]:
+    """Name, value, name, value, … as labels, or what is wrong with them."""
+    if len(texts) % 2 or len(texts) > 2 * MOST_LABELS:
+        return {}, f"{len(texts)} names and values of labels: pairs, {MOST_LABELS} at most"
+    try:
+        names = [text.decode() for text in texts[::2]]
+        labels = dict(zip(names, [text.decode() for text in texts[1::2]], strict=True))
+    except UnicodeDecodeError:
+        return {}, "a label is not UTF-8"
+    if len(labels) < len(names):
+        return {}, f"a label stands twice among {', '.join(names)[:200]}"
+    if not labels.get(NAME):
+        return {}, f"a series without {NAME}"
+    return labels, ""
+
+
+def _parsed(name: str, body: bytes) -> Any:
+    try:
+        return _CLASSES[name].FromString(body)
+    except DecodeError as error:
+        raise WireError("the body is not the protobuf message that its Content-Type names") from error
+
+
+def _classes() -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(name="greenai_remote_write.proto", package=_PACKAGE, syntax="proto3")
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field_name, (number, kind, repeated, of) in fields.items():
+            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+            added = message.field.add(name=field_name, number=number, type=kind, label=label)  # type: ignore[arg-type]
+            if of:
+                added.type_name = f".{_PACKAGE}.{of}"
+    pool = descriptor_pool.DescriptorPool()  # of our own: others may hold the official messages
+    pool.Add(file)  # type: ignore[no-untyped-call]
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES
+    }
+
+
+_CLASSES = _classes()

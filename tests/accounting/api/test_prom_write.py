@@ -13,7 +13,17 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounting.api import prom_write
-from accounting.models import Device, DeviceSample, DeviceUse, DirtyHour, Job, Project, SampleConflict, Team, UnreadMetric
+from accounting.models import (
+    Device,
+    DeviceSample,
+    DeviceUse,
+    DirtyHour,
+    Job,
+    Project,
+    SampleConflict,
+    Team,
+    UnreadMetric,
+)
 from tests.remote_write import STALE, V1, V2, packed, v1_request, v2_request
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +65,12 @@ class TestBothVersions:
         reply = write(make(*((labels(name), [(value, NOW_MS)]) for name, value in values.items())), kind=kind)
         assert (reply.status_code, reply.content) == (204, b"")
         one = DeviceSample.objects.get()
-        assert (one.energy_j, one.power_w, one.utilization, one.memory_used_bytes) == (1_830_412.0, 412.5, 0.93, 1 << 30)
+        assert (one.energy_j, one.power_w, one.utilization, one.memory_used_bytes) == (
+            1_830_412.0,
+            412.5,
+            0.93,
+            1 << 30,
+        )
         assert (one.measured_at_us, one.source) == (NOW_MS * 1000, DeviceSample.Source.DCGM)
         device = Device.objects.get()
         assert (device.key, device.kind, device.model) == ("gpu-GPU-5e7c", "gpu", "NVIDIA H100 80GB HBM3")
@@ -171,7 +186,9 @@ class TestJobs:
         (name,) = [name for name, reason in unread() if reason == "unknown_team"]
         assert "nobody" in name
 
-    def test_on_a_teams_token_are_the_teams_whatever_a_label_says(self, write: Write, team: Team, team_secret: str) -> None:
+    def test_on_a_teams_token_are_the_teams_whatever_a_label_says(
+        self, write: Write, team: Team, team_secret: str
+    ) -> None:
         Team.objects.create(name="Speech", slug="speech")
         write(v1_request((labels(POWER, greenai_job="j", greenai_team="speech"), [(1.0, NOW_MS)])), secret=team_secret)
         assert Job.objects.get().team == team

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "greenai.read_only.ReadOnlyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -200,6 +201,7 @@ GREENAI = {
     "grid_backfill_days": env.int("GREENAI_GRID_BACKFILL_DAYS", 10),  # how far back a new feed asks
     "grid_stale_h": env.float("GREENAI_GRID_STALE_H", 6.0),  # how long live figures may show an earlier hour's value
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
+    "read_only": env.bool("GREENAI_READ_ONLY", False),  # the database is a replica
     "market_matching": env.str("GREENAI_MARKET_MATCHING", "annual"),  # or hourly; a site's terms may say otherwise
 }
 if GREENAI["emission_basis"] not in ("lifecycle", "direct"):

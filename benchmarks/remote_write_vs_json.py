@@ -3,7 +3,7 @@
 A real gunicorn over PostgreSQL takes requests of 500 samples over 4 keep-alive connections: 125 GPUs, four readings of
 the energy counter each. In turn, in the same run, as remote-write 1.0, as 2.0, and as JSON to /api/v1/telemetry; the
 same devices, each kind at moments of its own. Printed are the ratios of samples a second, median and range. The
-starters are those of ingest_vs_copy.py. BENCH_SHORT=1 sends a fifth.
+starters are those of ingest_vs_copy.py. BENCH_SHORT=1 sends a third.
 """
 
 import http.client
@@ -26,7 +26,7 @@ from benchmarks.ingest_vs_copy import database, server  # noqa: E402
 SHORT = bool(os.environ.get("BENCH_SHORT"))
 CONNECTIONS, DEVICES, READINGS = 4, 125, 4
 BATCH = DEVICES * READINGS
-BATCHES = 6 if SHORT else 30  # of each connection in each round
+BATCHES = 4 if SHORT else 12  # of each connection in each round
 ROUNDS = 3 if SHORT else 7
 KINDS = {
     "json": "/api/v1/telemetry",

@@ -48,7 +48,7 @@ class UnreadTally:
                 return None
             if len(seen) > MOST_SEEN:
                 seen.clear()
-            seen |= waiting.keys()
+            seen.update(waiting)
             self._written_at[token_id] = now
             self._waiting[token_id] = Counter()
             return waiting

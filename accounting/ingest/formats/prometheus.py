@@ -18,6 +18,7 @@ from accounting.agent import wire
 from accounting.agent.wire import DeviceInfo
 from accounting.ingest.columns import EPOCH
 from accounting.ingest.formats.prometheus_metrics import (
+    FIRST_BLANK,
     METRICS,
     SLICE_PROFILE,
     Labels,
@@ -43,6 +44,7 @@ from accounting.ingest.shapes import (
 
 STALE = 0x7FF0000000000002  # the NaN by which Prometheus says that a series ended here
 BLANK, NOT_A_NUMBER = "DCGM's word for not known", "not a number"
+MOST_REMEMBERED = 32_768  # series of each version in this process; about 1 kB each
 APART = "came without the power or energy of its moment"
 HISTOGRAMS, EXEMPLARS = "native histograms are not kept", "exemplars are not kept"
 NO_PROFILE = "GPU_I_PROFILE is not a MIG profile"
@@ -51,7 +53,6 @@ FAULTS_TOLD = 5
 WORKLOAD_LABELS = ("pod", "namespace", "container")
 OF_THE_EXPORTER = "dcgm-exporter"  # an idle GPU, where Prometheus labels what it scrapes with the exporter's own pod
 HPC_JOB = Rule((("hpc_job", ".+"),), "{hpc_job}")  # DCGM's label for a batch scheduler's job; after the site's rules
-_READINGS = ("power_w", "energy_j", "utilization", "memory_used_bytes")
 _EARLIEST_MS = round(EARLIEST.timestamp() * 1000)
 
 Place = tuple[str, str]  # host, device
@@ -98,20 +99,19 @@ def translate(series: Iterable[Series], *, rules: Sequence[Rule], latest: dateti
         of_team: a team's token speaks, so that no label can name another team.
     """
     found, latest_ms = Translated(), math.floor(latest.timestamp() * 1000)
-    rules = [*rules, HPC_JOB]
+    asked = (*rules, HPC_JOB)
     for one in series:
-        if one.fault:
-            found.refuse(len(one.samples) + one.histograms, one.fault)
+        known = _known(one)
+        if known.fault:
+            found.refuse(len(one.samples) + one.histograms, known.fault)
             continue
-        name = one.labels[NAME]
         for reason, count in ((HISTOGRAMS, one.histograms), (EXEMPLARS, one.exemplars)):
             if count:
-                found.unread[name, reason] += count
-        metric = METRICS.get(name)
-        if metric is None:
-            found.pass_over(name, why_passed_over(name), len(one.samples))
-            continue
-        _take(found, one, metric, rules, latest_ms, of_team)
+                found.unread[known.name, reason] += count
+        if known.metric is None or known.device is None:
+            found.pass_over(known.name, known.reason, len(one.samples))
+        else:
+            _take(found, one, known, known.metric, known.device, _job(found, known, asked, of_team), latest_ms)
     _settle(found)
     return found
 
@@ -135,54 +135,80 @@ def batches(found: Translated, *, most: int = wire.MAX_SAMPLES) -> Iterator[Chec
         )
 
 
-def _take(found: Translated, one: Series, metric: Metric, rules: Sequence[Rule], latest_ms: int, of_team: bool) -> None:
-    """The values of a series whose metric is understood."""
+@dataclass(slots=True)
+class Known:
+    """What the labels of a series mean, worked out once for as long as it is remembered."""
+
+    fault: str = ""
+    name: str = ""
+    reason: str = ""  # why it is passed over, where it is
+    metric: Metric | None = None
+    device: DeviceInfo | None = None
+    slice: str = ""
+    fraction: float | None = None
+    workload: Labels = field(default_factory=dict)
+    asked: tuple[tuple[Rule, ...], Named | None] | None = None  # the rules that the job was last asked with, and whose
+
+
+def _known(one: Series) -> Known:
+    remembered = _REMEMBERED[one.version]
+    known = remembered.get(one.key)
+    if known is None:
+        if len(remembered) >= MOST_REMEMBERED:
+            remembered.clear()
+        known = remembered[one.key] = _understood(*one.labels())
+    return known
+
+
+def _understood(labels: Labels, fault: str) -> Known:
+    if fault:
+        return Known(fault)
+    name = labels[NAME]
+    metric = METRICS.get(name)
+    if metric is None:
+        return Known(name=name, reason=why_passed_over(name))
     try:
-        device = metric.device(one.labels)
+        device = metric.device(labels)
     except Unplaced as why:
-        found.pass_over(metric.name, str(why), len(one.samples))
-        return
-    host = device.host or ""
-    if fault := _HOST.fault(host) or _DEVICE.fault(device.device):
-        detail = f"{metric.name}: {fault.detail}; label the host (greenai_host, hostname or instance) and the device"
-        found.refuse(len(one.samples), detail)
-        return
+        return Known(name=name, reason=str(why))
+    if wrong := _HOST.fault(device.host) or _DEVICE.fault(device.device):
+        hint = "label the host (greenai_host, hostname or instance) and the device"
+        return Known(f"{name}: {wrong.detail}; {hint}", name)
     if _MODEL.fault(device.model):
         device = replace(device, model="")
-    job = _job(found, one.labels, rules, of_team)
-    if metric.reading == "slice":
-        _take_slice(found, one, metric, device, job, latest_ms)
-        return
-    found.devices.setdefault((host, device.device), device)
-    on_slice = bool(slice_name(one.labels))
-    for value, ms in _values(found, one, metric, latest_ms):
-        key = (metric.source, host, device.device, ms)
-        reading = found.readings.get(key)
-        if reading is None:
-            reading = found.readings[key] = {
-                "device": device.device,
-                "host": host,
-                "source": metric.source,
-                "measured_at": found.instant(ms),
-            }
-        before = reading.get(metric.reading)
-        if before is None or value > before:  # MIG rows each repeat what the board draws
-            reading[metric.reading] = value
-        if job is not None and not on_slice and reading.setdefault("job", job) != job:
-            found.holders.setdefault(key, {reading["job"]}).add(job)
+    part = slice_name(labels)
+    fraction = slice_fraction(labels.get(SLICE_PROFILE, ""), device.model)
+    if metric.reading == "slice" and (fraction is None or _SLICE.fault(part)):
+        return Known(name=name, reason=NO_PROFILE)
+    return Known("", name, "", metric, device, part, fraction, workload_labels(labels))
 
 
-def _take_slice(
-    found: Translated, one: Series, metric: Metric, device: DeviceInfo, job: str | None, latest_ms: int
+def _take(
+    found: Translated, one: Series, known: Known, metric: Metric, device: DeviceInfo, job: str | None, latest_ms: int
 ) -> None:
-    fraction = slice_fraction(one.labels.get(SLICE_PROFILE, ""), device.model)
-    name = slice_name(one.labels)
-    if job is None or fraction is None or _SLICE.fault(name):
-        found.pass_over(metric.name, NO_JOB_IN_SLICE if job is None else NO_PROFILE, len(one.samples))
+    """The values of a series whose metric and device are understood."""
+    host, key, source, told = device.host or "", device.device, metric.source, metric.reading
+    if told == "slice":
+        if job is None:
+            found.pass_over(metric.name, NO_JOB_IN_SLICE, len(one.samples))
+            return
+        found.devices.setdefault((host, key), device)
+        for value, ms in _values(found, one, metric, latest_ms):
+            _use(found, (host, key, ms), job, value, known.slice, known.fraction)
         return
-    found.devices.setdefault((device.host or "", device.device), device)
+    found.devices.setdefault((host, key), device)
+    readings = found.readings
     for value, ms in _values(found, one, metric, latest_ms):
-        _use(found, (device.host or "", device.device, ms), job, value, name, fraction)
+        place = (source, host, key, ms)
+        reading = readings.get(place)
+        if reading is None:
+            at = found.instant(ms)
+            reading = readings[place] = {"device": key, "host": host, "source": source, "measured_at": at}
+        before = reading.get(told)
+        if before is None or value > before:  # MIG rows each repeat what the board draws
+            reading[told] = value
+        if job is not None and not known.slice and reading.setdefault("job", job) != job:
+            found.holders.setdefault(place, {reading["job"]}).add(job)
 
 
 def _use(
@@ -202,27 +228,28 @@ def _use(
 
 def _values(found: Translated, one: Series, metric: Metric, latest_ms: int) -> Iterator[tuple[Any, int]]:
     """The series' values in our unit with their moments. A value that cannot be taken is counted."""
-    rule = _RULE_OF[metric.reading]
+    factor, per, plain, is_whole = metric.factor, metric.per, _PLAIN[metric.name], metric.reading == "memory_used_bytes"
     for sample in one.samples:
         value, ms = sample.value, sample.timestamp
-        if not math.isfinite(value):
-            if is_stale(value):
-                found.written += 1
-            else:
-                found.pass_over(metric.name, NOT_A_NUMBER, 1)
-        elif metric.is_blank(value):
-            found.pass_over(metric.name, BLANK, 1)
-        elif not _EARLIEST_MS <= ms <= latest_ms:
-            found.refuse(1, f"{metric.name}: {ms} ms since 1970 lies before 2000 or in the future: set the clock")
+        if 0.0 <= value <= plain and _EARLIEST_MS <= ms <= latest_ms:  # nearly all are
+            found.written += 1
+            yield (round(value * factor) if is_whole else value * factor / per), ms
         else:
-            ours: Any = value * metric.factor / metric.per
-            if metric.reading == "memory_used_bytes" and math.isfinite(ours):
-                ours = round(ours)
-            if rule.low <= ours <= rule.high:
-                found.written += 1
-                yield ours, ms
-            else:
-                found.refuse(1, f"{metric.name}: {shown(value)} {metric.unit} is beyond what a device can say")
+            _set_aside(found, metric, value, ms, latest_ms)
+
+
+def _set_aside(found: Translated, metric: Metric, value: float, ms: int, latest_ms: int) -> None:
+    """Count a value that is not taken under what is the matter with it."""
+    if is_stale(value):
+        found.written += 1
+    elif not math.isfinite(value):
+        found.pass_over(metric.name, NOT_A_NUMBER, 1)
+    elif metric.is_blank(value):
+        found.pass_over(metric.name, BLANK, 1)
+    elif not _EARLIEST_MS <= ms <= latest_ms:
+        found.refuse(1, f"{metric.name}: {ms} ms since 1970 lies before 2000 or in the future: set the clock")
+    else:
+        found.refuse(1, f"{metric.name}: {shown(value)} {metric.unit} is beyond what a device can say")
 
 
 def is_stale(value: float) -> bool:
@@ -230,9 +257,12 @@ def is_stale(value: float) -> bool:
     return struct.unpack("<Q", struct.pack("<d", value))[0] in (STALE, STALE | 1 << 51)  # some hardware quiets a NaN
 
 
-def _job(found: Translated, labels: Labels, rules: Sequence[Rule], of_team: bool) -> str | None:
-    """The job that the labels name, remembered with its team and project where they say."""
-    who = named(workload_labels(labels), rules)
+def _job(found: Translated, known: Known, rules: tuple[Rule, ...], of_team: bool) -> str | None:
+    """The job that the labels name, noted with its team and project where they say."""
+    asked = known.asked
+    if asked is None or asked[0] != rules:
+        known.asked = asked = rules, named(known.workload, rules)
+    who = asked[1]
     if who is None:
         return None
     if fault := _JOB.fault(who.job):
@@ -255,7 +285,7 @@ def workload_labels(labels: Labels) -> Labels:
     """
     told = {name: labels[f"exported_{name}"] for name in WORKLOAD_LABELS if labels.get(f"exported_{name}")}
     if told:
-        return {**{name: value for name, value in labels.items() if name not in WORKLOAD_LABELS}, **told}
+        return {name: value for name, value in labels.items() if name not in WORKLOAD_LABELS} | told
     if OF_THE_EXPORTER in labels.get("pod", ""):
         return {name: value for name, value in labels.items() if name not in WORKLOAD_LABELS}
     return labels
@@ -281,8 +311,18 @@ def _jobs(found: Translated) -> list[Any]:
     return msgspec.convert(rows, list[CheckedJob])  # type: ignore[valid-type]
 
 
+def _most(metric: Metric) -> float:
+    message, name = (
+        (wire.DeviceUse, "utilization") if metric.reading == "slice" else (wire.DeviceSample, metric.reading)
+    )
+    rule: Any = RULES[message][name]
+    highest = rule.high * metric.per / metric.factor
+    return float(min(highest, FIRST_BLANK - 1) if metric.blanks == "any" else highest)
+
+
 _HOST, _DEVICE = RULES[wire.DeviceInfo]["host"], RULES[wire.DeviceInfo]["device"]
 _JOB, _MODEL = RULES[wire.DeviceUse]["job"], RULES[wire.DeviceInfo]["model"]
 _SLICE = RULES[wire.DeviceUse]["mig_slice"]
-_RULE_OF: dict[str, Any] = {name: RULES[wire.DeviceSample][name] for name in _READINGS}
-_RULE_OF["slice"] = RULES[wire.DeviceUse]["utilization"]
+# The most that a value of each metric may be, in its exporter's unit; beyond lie DCGM's words for "not known".
+_PLAIN = {metric.name: _most(metric) for metric in METRICS.values()}
+_REMEMBERED: dict[int, dict[tuple[bytes, ...], Known]] = {1: {}, 2: {}}

@@ -25,7 +25,8 @@ _KINDS_OF_ZONES: Mapping[str, DeviceKind] = {"package": "cpu", "dram": "memory"}
 OVERLAPS = "its zone lies inside the package or spans the platform: adding it would count twice"
 _ZONE = re.compile(r"intel-rapl:(\d+)")
 _INT64_BLANK = 9.2233720368547e18  # 0x7ffffffffffffff0 and its neighbours are one float64
-_INT32_BLANKS = range(0x7FFFFFF0, 0x7FFFFFF4)
+FIRST_BLANK = 0x7FFFFFF0
+_INT32_BLANKS = range(FIRST_BLANK, FIRST_BLANK + 4)
 _FLOAT_BLANKS = range(1 << 47, (1 << 47) + 4)
 
 

@@ -1,11 +1,13 @@
 """Prometheus remote-write messages, 1.0 and 2.0: bytes -> series. Pure.
 
 Only the fields that are read are declared, with the numbers the specification gives them; the parser skips the rest.
-Text stays bytes until it is looked at, so that a label that is not UTF-8 costs its own series and not the request.
+Labels stay bytes until someone asks, for two reasons: what is wrong with one costs its own series and not the request,
+and a series that was seen before is known again by its bytes, without reading them.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -24,7 +26,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, int, bool, str]]] = {
     },
     "Label": {"name": (1, _Field.TYPE_BYTES, False, ""), "value": (2, _Field.TYPE_BYTES, False, "")},
     "Series1": {
-        "labels": (1, _Field.TYPE_MESSAGE, True, "Label"),
+        "labels": (1, _Field.TYPE_BYTES, True, ""),  # each a Label
         "samples": (2, _Field.TYPE_MESSAGE, True, "Sample"),
         "exemplars": (3, _Field.TYPE_BYTES, True, ""),
         "histograms": (4, _Field.TYPE_BYTES, True, ""),
@@ -47,15 +49,25 @@ class WireError(ValueError):
     """The message as a whole cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Series:
-    """One series of a request. Where `fault` is set nothing else of it can be trusted."""
+    """One series of a request. Two of the same version with the same `key` have the same labels, or the same fault."""
 
-    labels: dict[str, str] = field(default_factory=dict)
+    version: int
+    key: tuple[bytes, ...]  # encoded labels (1), or names and values in turn (2); empty: refers beyond the symbols
     samples: Sequence[Any] = ()  # each with `value` and `timestamp` (milliseconds since 1970)
     histograms: int = 0
     exemplars: int = 0
-    fault: str = ""
+
+    def labels(self) -> tuple[dict[str, str], str]:
+        """The labels, or none and what is wrong with them."""
+        if self.version == 2:
+            return _labels(self.key) if self.key else ({}, "its labels refer beyond the symbols of the request")
+        try:
+            read = [_CLASSES["Label"].FromString(encoded) for encoded in self.key]
+        except DecodeError:
+            return {}, "a label is no protobuf message"
+        return _labels([text for label in read for text in (label.name, label.value)])
 
 
 def read_v1(body: bytes) -> Iterator[Series]:
@@ -65,7 +77,7 @@ def read_v1(body: bytes) -> Iterator[Series]:
         WireError: not such a message.
     """
     for one in _parsed("Request1", body).timeseries:
-        yield _series(one, [text for label in one.labels for text in (label.name, label.value)])
+        yield Series(1, tuple(one.labels), one.samples, len(one.histograms), len(one.exemplars))
 
 
 def read_v2(body: bytes) -> Iterator[Series]:
@@ -78,26 +90,19 @@ def read_v2(body: bytes) -> Iterator[Series]:
     symbols = list(request.symbols)
     for one in request.timeseries:
         try:
-            texts = [symbols[ref] for ref in one.labels_refs]
+            key = tuple([symbols[ref] for ref in one.labels_refs])
         except IndexError:
-            fault = f"a label refers beyond the {len(symbols)} symbols of the request"
-            yield Series(samples=one.samples, histograms=len(one.histograms), fault=fault)
-            continue
-        yield _series(one, texts)
+            key = ()
+        yield Series(2, key, one.samples, len(one.histograms), len(one.exemplars))
 
 
-def _series(one: Any, texts: list[bytes]) -> Series:
-    labels, fault = _labels(texts)
-    return Series(labels, one.samples, len(one.histograms), len(one.exemplars), fault)
-
-
-def _labels(texts: list[bytes]) -> tuple[dict[str, str], str]:
+def _labels(texts: Sequence[bytes]) -> tuple[dict[str, str], str]:
     """Name, value, name, value, … as labels, or what is wrong with them."""
     if len(texts) % 2 or len(texts) > 2 * MOST_LABELS:
         return {}, f"{len(texts)} names and values of labels: pairs, {MOST_LABELS} at most"
     try:
-        names = [text.decode() for text in texts[::2]]
-        labels = dict(zip(names, [text.decode() for text in texts[1::2]], strict=True))
+        names = [sys.intern(text.decode()) for text in texts[::2]]  # kept for long, and mostly the same
+        labels = dict(zip(names, [sys.intern(text.decode()) for text in texts[1::2]], strict=True))
     except UnicodeDecodeError:
         return {}, "a label is not UTF-8"
     if len(labels) < len(names):

@@ -30,11 +30,12 @@ from accounting.models import ApiToken
 MOST_BYTES = 4 << 20  # compressed
 MOST_DECODED_BYTES = 32 << 20
 MOST_SAMPLES = 100_000
+PROTOCOL = "prometheus"
 CONTENT_TYPE = "application/x-protobuf"
 V1, V2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 READERS: Mapping[str, Callable[[bytes], Iterable[Series]]] = {V1: read_v1, V2: read_v2}
 log = structlog.get_logger(__name__)
-_unread = UnreadTally("prometheus")
+_unread = UnreadTally(PROTOCOL)
 
 
 @csrf_exempt
@@ -110,9 +111,13 @@ def _at_most(series: Iterable[Series]) -> Iterable[Series]:
 
 def _store(found: Translated, token: ApiToken, now: datetime) -> None:
     """In pieces, each in a transaction of its own: where one fails, those before it count as duplicates next time."""
-    replies = [store(batch, token=token, now=now) for batch in batches(found)]
+    replies = [store(batch, token=token, now=now, protocol=PROTOCOL) for batch in batches(found)]
     for error in chain.from_iterable(reply.errors for reply in replies):
-        found.unread[f"{error.list}: {error.detail}"[:200], error.code] += 1
+        if error.list == "jobs":  # a team that does not exist: the reading was taken, its job is nobody's
+            found.unread[f"{error.list}: {error.detail}"[:200], error.code] += 1
+        else:
+            found.refuse(1, error.detail)
+            found.written = max(found.written - 1, 0)
     try:
         _unread.add(found.unread, token=token, now=now)
     except DatabaseError as error:  # what is kept stands; the tally is told next time

@@ -46,7 +46,7 @@ remote_write:
     authorization: {{credentials: {token}}}
     queue_config: {{min_shards: {shards}, max_shards: {shards}, batch_send_deadline: 300ms, max_backoff: 500ms}}
 """
-SHARDS = 1  # so that the series of one device come in requests of their own
+SHARDS = 4  # so that the series of one device come in requests of their own
 STORED = """
 import json, time
 from accounting.models import DeviceSample, DeviceUse, DirtyHour, LedgerHour, SampleConflict, UnreadMetric

@@ -8,7 +8,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,16 +20,11 @@ from accounting.ingest.columns import EPOCH
 from accounting.ingest.formats.prometheus_metrics import (
     FIRST_BLANK,
     METRICS,
-    SLICE_PROFILE,
-    Labels,
     Metric,
-    Unplaced,
-    slice_fraction,
-    slice_name,
-    why_passed_over,
 )
-from accounting.ingest.formats.prometheus_wire import NAME, Series
-from accounting.ingest.naming import Named, Rule, named
+from accounting.ingest.formats.prometheus_series import Known, known_as
+from accounting.ingest.formats.prometheus_wire import Series
+from accounting.ingest.naming import Named, Rule
 from accounting.ingest.shapes import (
     EARLIEST,
     RULES,
@@ -44,15 +39,10 @@ from accounting.ingest.shapes import (
 
 STALE = 0x7FF0000000000002  # the NaN by which Prometheus says that a series ended here
 BLANK, NOT_A_NUMBER = "DCGM's word for not known", "not a number"
-MOST_REMEMBERED = 32_768  # series of each version in this process; about 1 kB each
 APART = "came without the power or energy of its moment"
 HISTOGRAMS, EXEMPLARS = "native histograms are not kept", "exemplars are not kept"
-NO_PROFILE = "GPU_I_PROFILE is not a MIG profile"
 NO_JOB_IN_SLICE = "of a MIG slice that no pod or job holds"
 FAULTS_TOLD = 5
-WORKLOAD_LABELS = ("pod", "namespace", "container")
-OF_THE_EXPORTER = "dcgm-exporter"  # an idle GPU, where Prometheus labels what it scrapes with the exporter's own pod
-HPC_JOB = Rule((("hpc_job", ".+"),), "{hpc_job}")  # DCGM's label for a batch scheduler's job; after the site's rules
 _EARLIEST_MS = round(EARLIEST.timestamp() * 1000)
 
 Place = tuple[str, str]  # host, device
@@ -99,9 +89,9 @@ def translate(series: Iterable[Series], *, rules: Sequence[Rule], latest: dateti
         of_team: a team's token speaks, so that no label can name another team.
     """
     found, latest_ms = Translated(), math.floor(latest.timestamp() * 1000)
-    asked = (*rules, HPC_JOB)
+    asked = tuple(rules)
     for one in series:
-        known = _known(one)
+        known = known_as(one)
         if known.fault:
             found.refuse(len(one.samples) + one.histograms, known.fault)
             continue
@@ -133,54 +123,6 @@ def batches(found: Translated, *, most: int = wire.MAX_SAMPLES) -> Iterator[Chec
             device_samples=msgspec.convert(part, list[CheckedDeviceSample]),  # type: ignore[valid-type]
             device_uses=msgspec.convert(used, list[CheckedDeviceUse]),  # type: ignore[valid-type]
         )
-
-
-@dataclass(slots=True)
-class Known:
-    """What the labels of a series mean, worked out once for as long as it is remembered."""
-
-    fault: str = ""
-    name: str = ""
-    reason: str = ""  # why it is passed over, where it is
-    metric: Metric | None = None
-    device: DeviceInfo | None = None
-    slice: str = ""
-    fraction: float | None = None
-    workload: Labels = field(default_factory=dict)
-    asked: tuple[tuple[Rule, ...], Named | None] | None = None  # the rules that the job was last asked with, and whose
-
-
-def _known(one: Series) -> Known:
-    remembered = _REMEMBERED[one.version]
-    known = remembered.get(one.key)
-    if known is None:
-        if len(remembered) >= MOST_REMEMBERED:
-            remembered.clear()
-        known = remembered[one.key] = _understood(*one.labels())
-    return known
-
-
-def _understood(labels: Labels, fault: str) -> Known:
-    if fault:
-        return Known(fault)
-    name = labels[NAME]
-    metric = METRICS.get(name)
-    if metric is None:
-        return Known(name=name, reason=why_passed_over(name))
-    try:
-        device = metric.device(labels)
-    except Unplaced as why:
-        return Known(name=name, reason=str(why))
-    if wrong := _HOST.fault(device.host) or _DEVICE.fault(device.device):
-        hint = "label the host (greenai_host, hostname or instance) and the device"
-        return Known(f"{name}: {wrong.detail}; {hint}", name)
-    if _MODEL.fault(device.model):
-        device = replace(device, model="")
-    part = slice_name(labels)
-    fraction = slice_fraction(labels.get(SLICE_PROFILE, ""), device.model)
-    if metric.reading == "slice" and (fraction is None or _SLICE.fault(part)):
-        return Known(name=name, reason=NO_PROFILE)
-    return Known("", name, "", metric, device, part, fraction, workload_labels(labels))
 
 
 def _take(
@@ -259,10 +201,7 @@ def is_stale(value: float) -> bool:
 
 def _job(found: Translated, known: Known, rules: tuple[Rule, ...], of_team: bool) -> str | None:
     """The job that the labels name, noted with its team and project where they say."""
-    asked = known.asked
-    if asked is None or asked[0] != rules:
-        known.asked = asked = rules, named(known.workload, rules)
-    who = asked[1]
+    who = known.held_by(rules)
     if who is None:
         return None
     if fault := _JOB.fault(who.job):
@@ -276,19 +215,6 @@ def _job(found: Translated, known: Known, rules: tuple[Rule, ...], of_team: bool
     if who.team is not None or (of_team and who.project is not None):
         found.jobs.setdefault(who.job, who)
     return who.job
-
-
-def workload_labels(labels: Labels) -> Labels:
-    """The labels of whom the device works for: what the exporter says, before what Prometheus says of the exporter.
-
-    Without `honor_labels` Prometheus keeps the exporter's own word as `exported_pod` and so on.
-    """
-    told = {name: labels[f"exported_{name}"] for name in WORKLOAD_LABELS if labels.get(f"exported_{name}")}
-    if told:
-        return {name: value for name, value in labels.items() if name not in WORKLOAD_LABELS} | told
-    if OF_THE_EXPORTER in labels.get("pod", ""):
-        return {name: value for name, value in labels.items() if name not in WORKLOAD_LABELS}
-    return labels
 
 
 def _settle(found: Translated) -> None:
@@ -320,9 +246,6 @@ def _most(metric: Metric) -> float:
     return float(min(highest, FIRST_BLANK - 1) if metric.blanks == "any" else highest)
 
 
-_HOST, _DEVICE = RULES[wire.DeviceInfo]["host"], RULES[wire.DeviceInfo]["device"]
-_JOB, _MODEL = RULES[wire.DeviceUse]["job"], RULES[wire.DeviceInfo]["model"]
-_SLICE = RULES[wire.DeviceUse]["mig_slice"]
+_JOB = RULES[wire.DeviceUse]["job"]
 # The most that a value of each metric may be, in its exporter's unit; beyond lie DCGM's words for "not known".
 _PLAIN = {metric.name: _most(metric) for metric in METRICS.values()}
-_REMEMBERED: dict[int, dict[tuple[bytes, ...], Known]] = {1: {}, 2: {}}

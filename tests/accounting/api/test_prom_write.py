@@ -279,7 +279,7 @@ class TestRefusals:
 
         monkeypatch.setattr(prom_write, "store", down)
         reply = write(v1_request((labels(POWER), [(300.0, NOW_MS)])))
-        assert (reply.status_code, reply.headers["Retry-After"]) == (503, "5")
+        assert (reply.status_code, int(reply.headers["Retry-After"]) > 0) == (503, True)
 
     def test_an_empty_request_is_none(self, write: Write) -> None:
         assert write(b"").status_code == 204

@@ -16,6 +16,8 @@ class Agent(models.Model):
     """A program that posts. Its silence and its losses are shown, never guessed away."""
 
     STAND_IN_KEY = "hardware-worker"  # meters its own experiments only: silence between them says nothing
+    TRACK_KEY = "greenai-track"  # meters one job from inside it, where nobody else does: the same
+    PASSING_KEYS = (STAND_IN_KEY, TRACK_KEY)
 
     key = models.CharField(max_length=120)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")

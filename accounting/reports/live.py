@@ -233,7 +233,7 @@ def _power_w(newest: dict[str, float], before: dict[str, float] | None) -> float
 def _silent(visibility: Sees, *, before: datetime, now: datetime) -> list[SilentAgent]:
     """Agents not heard of since `before`, forgotten after a month."""
     heard = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
-    agents = heard.exclude(key=Agent.STAND_IN_KEY)
+    agents = heard.exclude(key__in=Agent.PASSING_KEYS)
     if visibility.team_ids is not None:
         agents = agents.filter(host__team_id__in=sorted(visibility.team_ids))
     return [

@@ -6,16 +6,20 @@
 | /api/v1/footprint | GET | tokens of a team or the organisation that may read; the signed in: `footprint.router` |
 | /api/v1/estimates | POST | the same: `estimates.router` |
 | /api/v1/manifest, /api/v1/audit | GET | the same: `exports.router` |
+| /v1/metrics, /api/v1/otlp/v1/metrics | POST | tokens with the scope ingest; OTLP |
 | /agent/greenai-agent.pyz, …pyz.sha256 | GET | anyone |
 """
 
 from django.urls import path
 
 from accounting.api.agent_download import agent_archive, agent_sha256
+from accounting.api.otlp import otlp_metrics
 from accounting.api.telemetry import telemetry
 
 urlpatterns = [
     path("api/v1/telemetry", telemetry, name="telemetry"),
+    path("v1/metrics", otlp_metrics, name="otlp-metrics"),
+    path("api/v1/otlp/v1/metrics", otlp_metrics, name="otlp-metrics-prefixed"),
     path("agent/greenai-agent.pyz", agent_archive, name="agent-archive"),
     path("agent/greenai-agent.pyz.sha256", agent_sha256, name="agent-sha256"),
 ]

@@ -4,7 +4,8 @@ The same key with the same values is a duplicate; with other values a conflict, 
 correction, which replaces. A sequence number that was taken cannot come back under another key.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 import numpy as np
@@ -50,6 +51,16 @@ def keep(samples: SampleColumns, *, taken: Ranges, epoch: int, received_at_us: i
             kept.conflicts.append(_conflict(key, _described(before), row, now))
     kept.changed = samples.take(counted)
     return kept
+
+
+def joined(parts: Sequence[Kept]) -> Kept:
+    """What became of a batch that was kept in several parts."""
+    columns = {
+        name.name: np.concatenate([getattr(part.changed, name.name) for part in parts])
+        for name in fields(SampleColumns)
+    }
+    conflicts = [conflict for part in parts for conflict in part.conflicts]
+    return Kept(SampleColumns(**columns).by_key(), sum(part.duplicates for part in parts), conflicts)
 
 
 def set_aside(conflicts: list[SampleConflict]) -> None:

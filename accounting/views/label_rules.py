@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Max
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -82,6 +82,8 @@ def rule_edit(request: HttpRequest, rule_id: int) -> HttpResponse:
 @require_POST
 def rule_move(request: HttpRequest, rule_id: int, by: str) -> HttpResponse:
     """One place `up` or `down`."""
+    if by not in ("up", "down"):
+        raise Http404
     with transaction.atomic():
         rules = list(LabelRule.objects.select_for_update().order_by("position", "pk"))
         at = next((k for k, rule in enumerate(rules) if rule.pk == rule_id), None)

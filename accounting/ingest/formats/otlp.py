@@ -62,10 +62,17 @@ class _Reading:
 
 @dataclass(slots=True)
 class _Difference:
-    """What one counter of one device rose by in one interval, by whose it was."""
+    """What one counter of one device rose by in one interval, by its series: each counts once, however often it came."""
 
-    by_job: dict[Named | None, float] = field(default_factory=dict)
+    by_series: dict[tuple[tuple[str, str], ...], tuple[Named | None, float]] = field(default_factory=dict)
     points: int = 0
+
+    def by_job(self) -> dict[Named | None, float]:
+        """Of one metric and interval, the differences of several series add up."""
+        energies: dict[Named | None, list[float]] = defaultdict(list)
+        for who, energy_j in self.by_series.values():
+            energies[who].append(energy_j)
+        return {who: math.fsum(of_job) for who, of_job in energies.items()}
 
 
 @dataclass(slots=True)
@@ -212,7 +219,10 @@ class _Reader:
             return
         self.found.devices.setdefault(_place(device), device)
         rise = self.rises[(*_place(device), start_us, end_us, _digest(metric, ""))]
-        rise.by_job[who] = rise.by_job.get(who, 0.0) + value  # of one metric and interval, differences add up
+        series = tuple(sorted(point.attributes.items()))
+        if rise.by_series.setdefault(series, (who, value)) != (who, value):
+            self.found.refuse(metric.name, f"two differences of {device.device} in one interval and series")
+            return
         rise.points += 1
 
     def _job(self, labels: Mapping[str, str]) -> Named | None:
@@ -266,8 +276,9 @@ def _spans(
     host: str, device: str, start_us: int, end_us: int, run: str, rise: _Difference
 ) -> Iterator[tuple[EnergySpan, Named | None, int]]:
     """The interval as one span, or cut in the ratio of what each job drew: energy and time both come out whole."""
-    total_j = math.fsum(rise.by_job.values())
-    shares = sorted(rise.by_job.items(), key=lambda pair: pair[0].job if pair[0] else "")
+    by_job = rise.by_job()
+    total_j = math.fsum(by_job.values())
+    shares = sorted(by_job.items(), key=lambda pair: pair[0].job if pair[0] else "")
     if total_j <= 0 or any(energy_j < 0 for _, energy_j in shares):
         shares = [(None if len(shares) > 1 else shares[0][0], total_j)]
     shares = [(who, energy_j) for who, energy_j in shares if energy_j > 0] or shares

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 from google.protobuf.json_format import ParseDict
 from google.rpc.status_pb2 import Status
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -246,6 +247,36 @@ class TestCounters:
         assert count == 2
         assert "'cal'" in why and "a gauge" in why
         assert UnreadMetric.objects.filter(protocol="otlp", name="hw.energy").count() == 2
+
+
+class TestAnyOrder:
+    @settings(
+        max_examples=15,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(data=st.data())
+    def test_split_repeated_and_delayed_requests_store_the_same(self, send: Send, data: st.DataObject) -> None:
+        """Six readings of a counter over a restart, and six differences of another device."""
+        DeviceSample.objects.all().delete()  # of the example before
+        EnergySpan.objects.all().delete()
+        starts = (0, 0, 0, 31, 31, 31)
+        told = [counter("hw.energy", point(100 + k, at=10 * (k + 1), since=starts[k])) for k in range(6)]
+        told += [
+            counter("hw.energy", point(10 + k, at=10 * (k + 1), since=10 * k, hw_id="1"), delta=True) for k in range(6)
+        ]
+        order = data.draw(st.permutations([*range(12), *data.draw(st.lists(st.integers(0, 11), max_size=6))]))
+        cuts = sorted({0, len(order), *data.draw(st.lists(st.integers(0, len(order)), max_size=5))})
+        for first, last in pairwise(cuts):
+            body = request(*(told[k] for k in order[first:last]))
+            assert rejected(send(body)) == (0, "")
+        rows = DeviceSample.objects.order_by("measured_at_us").values_list("measured_at_us", "energy_j", "epoch")
+        assert [(at, j) for at, j, _ in rows] == [(ns(10 * (k + 1)) // 1000, 100.0 + k) for k in range(6)]
+        epochs = [epoch for _, _, epoch in rows]
+        assert (len(set(epochs[:3])), len(set(epochs[3:])), len(set(epochs))) == (1, 1, 2)
+        spans = EnergySpan.objects.order_by("ended_at_us").values_list("started_at_us", "ended_at_us", "energy_j")
+        assert list(spans) == [(ns(10 * k) // 1000, ns(10 * (k + 1)) // 1000, 10.0 + k) for k in range(6)]
 
 
 class TestDevices:

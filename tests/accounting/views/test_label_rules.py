@@ -76,6 +76,7 @@ class TestAdministrators:
         admin.post(reverse("label-rule-move", args=[first.pk, "down"]))
         admin.post(reverse("label-rule-move", args=[second.pk, "down"]))
         assert [rule.job for rule in LabelRule.objects.order_by("position")] == ["c", "a", "b"]
+        assert admin.post(reverse("label-rule-move", args=[first.pk, "sideways"])).status_code == 404
         assert AuditEntry.objects.filter(action="label_rule.moved").count() == 2  # the last one is last already
 
     def test_remove_and_the_trail_keeps_what_it_said(self, admin: Client) -> None:

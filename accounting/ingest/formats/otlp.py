@@ -62,7 +62,7 @@ class _Reading:
 
 @dataclass(slots=True)
 class _Difference:
-    """What one counter of one device rose by in one interval, by its series: each counts once, however often it came."""
+    """What one counter of one device rose by in one interval, by series: each counts once, however often it came."""
 
     by_series: dict[tuple[tuple[str, str], ...], tuple[Named | None, float]] = field(default_factory=dict)
     points: int = 0

@@ -6,6 +6,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from accounting.ingest import intake
 from accounting.ledger import gridfeed, rebuild, restate, upgrade
 
 _REBUILD_FOR_S = 20.0
@@ -42,3 +43,9 @@ def fetch_grid_hours() -> None:
         if time.monotonic() > until:
             break
         gridfeed.fetch_feed(feed, now=timezone.now(), clients=_CLIENTS)
+
+
+@shared_task(name="accounting.fold_intake")
+def fold_intake() -> None:
+    """Add up the counts of what came in more than a day ago."""
+    intake.fold_intake(now=timezone.now())

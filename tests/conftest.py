@@ -22,3 +22,10 @@ def _static_files_without_a_manifest(settings) -> None:
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.WHITENOISE_AUTOREFRESH = True  # else it warns where collectstatic has not run
+
+
+@pytest.fixture(autouse=True)
+def _nobody_remembers_the_devices_of_another_test() -> None:
+    from accounting.ingest import intake  # not before Django is set up
+
+    intake.forget_devices()

@@ -45,7 +45,7 @@ def postgres(folder: Path) -> Iterator[str]:
         raise FileNotFoundError("no PostgreSQL server found: apt-get install postgresql")
     folder.mkdir(parents=True)
     account = _unprivileged("postgres", folder)
-    port, data = free_port(), folder / "data"
+    data = folder / "data"
     # su closes nothing it inherits; output goes to files so that the server does not hold the caller's pipes
     subprocess.run(
         [*account, str(binaries / "initdb"), "-D", str(data), "-U", "greenai", "-A", "trust", "-E", "UTF8", "-N"],
@@ -53,6 +53,28 @@ def postgres(folder: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         cwd="/",
     )
+    with _serving(binaries, account, folder) as port:
+        yield f"postgres://greenai@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def replica(folder: Path, *, of: str) -> Iterator[str]:
+    """A streaming replica of a cluster that `postgres` started; yields its URL. It only reads."""
+    binaries = find_postgres()
+    assert binaries is not None  # the primary was started with it
+    folder.mkdir(parents=True)
+    account = _unprivileged("postgres", folder)
+    primary = of.rsplit("/", 1)[0]
+    backup = [str(binaries / "pg_basebackup"), "-d", primary, "-D", str(folder / "data"), "-R", "-X", "stream"]
+    subprocess.run([*account, *backup, "-c", "fast"], check=True, cwd="/")
+    with _serving(binaries, account, folder) as port:
+        yield f"postgres://greenai@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def _serving(binaries: Path, account: Sequence[str], folder: Path) -> Iterator[int]:
+    """The cluster under `folder / "data"`, on a port of its own."""
+    port, data = free_port(), folder / "data"
     options = [
         "-c",
         "listen_addresses=127.0.0.1",
@@ -69,7 +91,7 @@ def postgres(folder: Path) -> Iterator[str]:
     try:
         ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
         _until(lambda: subprocess.run(ready, check=False).returncode == 0, server, folder / "log")
-        yield f"postgres://greenai@127.0.0.1:{port}/postgres"
+        yield port
     finally:
         subprocess.run([*account, str(binaries / "pg_ctl"), "-D", str(data), "-m", "fast", "stop"],
                        check=False, stdout=subprocess.DEVNULL, cwd="/")  # fmt: skip

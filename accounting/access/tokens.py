@@ -12,6 +12,7 @@ import string
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -119,6 +120,8 @@ def _check_standing(token: ApiToken, scope: str, now: datetime) -> None:
 
 def _note_use(token: ApiToken, now: datetime) -> None:
     stale = now - LAST_USED_EVERY
+    if settings.GREENAI["read_only"]:
+        return
     if token.last_used_at is not None and token.last_used_at > stale:
         return
     unnoted = Q(last_used_at=None) | Q(last_used_at__lte=stale)

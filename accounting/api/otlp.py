@@ -85,7 +85,7 @@ def _at_most(metrics: Iterator[Metric]) -> Iterator[Metric]:
 def _store(found: Translated, token: ApiToken, now: datetime) -> None:
     """In pieces, each in a transaction of its own: where one fails, those before it count as duplicates next time."""
     for batch, points in batches(found):
-        reply = store(batch, token=token, now=now)
+        reply = store(batch, token=token, now=now, protocol="otlp")
         _add_refused(found, reply, samples=len(batch.device_samples), points=points)
     try:
         note_unread(Counter(found.unread), token=token, protocol="otlp", now=now)

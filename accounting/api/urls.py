@@ -5,8 +5,10 @@
 | /api/v1/telemetry | POST | tokens with the scope ingest |
 | /api/v1/footprint | GET | tokens of a team or the organisation that may read; the signed in: `footprint.router` |
 | /api/v1/estimates | POST | the same: `estimates.router` |
-| /api/v1/manifest, /api/v1/audit | GET | the same: `exports.router` |
 | /v1/metrics, /api/v1/otlp/v1/metrics | POST | tokens with the scope ingest; OTLP |
+| /api/v1/manifest, /api/v1/audit, /api/v1/model-card | GET | the same: `exports.router` |
+| /api/v1/job | GET | the same: `tracking.router` |
+| /api/v1/metering | GET | tokens with the scope ingest: `tracking.router` |
 | /agent/greenai-agent.pyz, …pyz.sha256 | GET | anyone |
 """
 

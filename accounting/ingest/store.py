@@ -23,6 +23,7 @@ from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, mic
 from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_make, hours_to_restate
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
+from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.samples import joined, keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
@@ -45,6 +46,7 @@ def store(
     now: datetime,
     errors: Iterable[ItemError] = (),
     import_id: int | None = None,
+    protocol: str = "telemetry",
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
 
@@ -53,6 +55,7 @@ def store(
         token: who speaks. A person's import has none: `speaker` makes a stand-in.
         errors: what `validate.parse` found.
         import_id: the `FileImport` that brought its spans.
+        protocol: what the poster speaks; only counted by it.
 
     Raises:
         EnvelopeError: a batch made in Python cannot be read.
@@ -62,7 +65,7 @@ def store(
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
     with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now, import_id)
+        return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol)
 
 
 def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
@@ -70,7 +73,7 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
     return ApiToken(name="import", team=team, site=site)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None) -> TelemetryReply:
+def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, protocol: str) -> TelemetryReply:
     batch, now_us = admitted.batch, microsecond(now)
     fleet = register(batch, token=token, now=now)
     stream = None
@@ -110,7 +113,10 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates
     accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted + told.accepted
-    return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    reply = TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    told_of = [*np.unique(samples.device_id).tolist(), *{span.device_id for span in told.spans}]
+    count_intake(reply, token=token, protocol=protocol, device_ids=told_of, now=now)
+    return reply
 
 
 def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:

@@ -185,11 +185,15 @@ def load_owners(job_ids: Iterable[int]) -> dict[int, tuple[int | None, int | Non
 
 
 def hours_with_samples() -> Iterator[tuple[int, datetime]]:
-    """Every (device id, hour) that holds a raw sample. Reads the whole key of the sample table."""
+    """Every (device id, hour) that holds a raw sample or touches a span. Reads the whole key of the sample table."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT DISTINCT device_id, measured_at_us / {US_PER_HOUR} FROM {_TABLE} ORDER BY 1, 2")
         for device_id, hours in cursor.fetchall():
             yield device_id, hour_at(hours * US_PER_HOUR)
+    spans = EnergySpan.objects.values_list("device_id", "started_at_us", "ended_at_us").order_by("device_id")
+    for device_id, started_us, ended_us in spans.iterator():
+        for start_us in range(started_us // US_PER_HOUR * US_PER_HOUR, ended_us, US_PER_HOUR):
+            yield device_id, hour_at(start_us)
 
 
 def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from accounting.models.access import ApiToken, AuditEntry, Invitation, Membership, OneTimeLogin, User
 from accounting.models.factors import GridFeed, GridHour
 from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
+from accounting.models.intake import IntakeDevice, IntakeHour
 from accounting.models.ledger import (
     DeviceDay,
     DirtyHour,
@@ -32,9 +33,9 @@ from accounting.models.vendor import VendorFootprint, VendorReport
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
-    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark",
-    "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
-    "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site",
-    "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User",
-    "VendorFootprint", "VendorReport",
+    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
+    "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor",
+    "PriceHour", "Project", "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict",
+    "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour",
+    "UnreadMetric", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

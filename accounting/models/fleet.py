@@ -199,6 +199,15 @@ class Device(models.Model):
         return f"{self.host}/{self.key}"
 
     @property
+    def kind_in_words(self) -> str:
+        """Its kind, and how many it stands for."""
+        name = str(self.get_kind_display())
+        if self.is_total:
+            counted = {"cpu": "All CPUs", "gpu": "All GPUs", "memory": "All memory"}.get(self.kind, f"All ({name})")
+            return f"{counted} of the host" + (f", {self.units}" if self.units > 1 else "")
+        return f"{self.units} x {name}" if self.units > 1 else name
+
+    @property
     def is_written_off(self) -> bool:
         """Whether nobody else carries what is left of its footprint when it retires."""
         if self.retirement:

@@ -4,6 +4,8 @@ Instants are integer microseconds since 1970 (UTC): exact, the same on SQLite an
 they are (docs/decisions/0002). Hours elsewhere are ordinary datetimes.
 """
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 
@@ -14,6 +16,8 @@ class Agent(models.Model):
     """A program that posts. Its silence and its losses are shown, never guessed away."""
 
     STAND_IN_KEY = "hardware-worker"  # meters its own experiments only: silence between them says nothing
+    TRACK_KEY = "greenai-track"  # meters one job from inside it, where nobody else does: the same
+    PASSING_KEYS = (STAND_IN_KEY, TRACK_KEY)
 
     key = models.CharField(max_length=120)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")
@@ -75,6 +79,14 @@ class DeviceSample(models.Model):
     received_at_us = models.BigIntegerField()
 
 
+class EnergySpans(models.QuerySet["EnergySpan"]):
+    def touching(self, start_us: int, end_us: int) -> Self:
+        """Spans that share time with [start_us, end_us); few are looked at, since only long ones reach far."""
+        near = Q(started_at_us__gte=start_us - EnergySpan.LONG_US, is_long=False)
+        long = Q(started_at_us__gte=start_us - EnergySpan.LONGEST_US, is_long=True)
+        return self.filter(near | long, started_at_us__lt=end_us, ended_at_us__gt=start_us)
+
+
 class EnergySpan(models.Model):
     """What a device drew in [started_at_us, ended_at_us), told by a tool that adds up itself: a tracker, a scheduler.
 
@@ -98,6 +110,8 @@ class EnergySpan(models.Model):
         "FileImport", null=True, on_delete=models.PROTECT, related_name="energy_spans", help_text="Empty: posted"
     )
     received_at_us = models.BigIntegerField()
+
+    objects = EnergySpans.as_manager()
 
     class Meta:
         constraints = (

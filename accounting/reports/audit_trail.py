@@ -8,13 +8,14 @@ from typing import Any
 from django.conf import settings
 
 from accounting.methods.units import US_PER_HOUR
-from accounting.models import DeviceSample, EnergyHour, LedgerHour, Restatement
+from accounting.models import DeviceSample, EnergyHour, EnergySpan, LedgerHour, Restatement
 from accounting.models.ledger import PARTS, QUANTITIES
 from accounting.reports.provenance import describe
 from accounting.reports.restatements import restatements_of
 
 SCHEMA = 1
 _SETTINGS = ("max_gap_s", "facility_max_age_s", "currency", "emission_basis", "market_matching")  # figures follow them
+_SPAN = ("started_at_us", "ended_at_us", "source", "energy_j", "job_id", "measured", "poster", "revision")
 _READING = ("measured_at_us", "source", "power_w", "energy_j", "utilization", "job_id", "measured", "epoch", "revision")
 _EPOCH, _HOUR = datetime(1970, 1, 1, tzinfo=UTC), timedelta(hours=1)
 
@@ -83,13 +84,15 @@ def _row(row: LedgerHour, energy: EnergyHour | None) -> dict[str, Any]:
 
 
 def _readings(device_id: int, hour: datetime) -> dict[str, Any]:
-    """How many readings lie in the hour, and their fingerprint; none where they were retired or never came."""
+    """How many readings and spans speak of the hour, and their fingerprint; none where there are none."""
     start_us = (hour - _EPOCH) // _HOUR * US_PER_HOUR
     within = DeviceSample.objects.filter(
         device_id=device_id, measured_at_us__gte=start_us, measured_at_us__lt=start_us + US_PER_HOUR
     )
     digest, count = hashlib.sha256(), 0
-    for reading in within.order_by("measured_at_us", "source").values_list(*_READING).iterator():
+    told = EnergySpan.objects.touching(start_us, start_us + US_PER_HOUR).filter(device_id=device_id)
+    read = within.order_by("measured_at_us", "source").values_list(*_READING).iterator()
+    for reading in (*read, *told.order_by("source", "poster", "started_at_us").values_list(*_SPAN)):
         digest.update(repr(reading).encode())
         count += 1
     return {"device_id": device_id, "hour": hour, "count": count, "sha256": digest.hexdigest() if count else None}

@@ -27,7 +27,7 @@ def _row(line: DeviceLine) -> list[Value]:
     device, totals = line.device, line.totals
     host = device.host
     words: list[Value] = [
-        host.name, device.key, device.get_kind_display(), device.model, host.site.name if host.site else "",
+        host.name, device.key, device.kind_in_words, device.model, host.site.name if host.site else "",
         host.team.name if host.team else "", line.state, line.live.power_w if line.live else None,
     ]  # fmt: skip
     sums: list[Value] = [None, None, None, None, ""]

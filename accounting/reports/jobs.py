@@ -11,6 +11,7 @@ from accounting.methods.units import US_PER_S
 from accounting.models import DeviceSample, Job, JobMark, LedgerHour
 from accounting.reports.queries import seen
 from accounting.reports.records import Sees
+from accounting.reports.spans import span_points
 
 POWER_WINDOW = timedelta(hours=6)  # raw samples shown at most; older hours are in the ledger
 POWER_POINTS = 720  # per device
@@ -194,7 +195,9 @@ def job_power(job: Job, *, now: datetime) -> list[PowerLine]:
 
 
 def power_points(device_id: int, start_us: int, end_us: int) -> list[tuple[datetime, float]]:
-    """A device's power over [start, end), averaged into at most POWER_POINTS steps. One range scan of its key."""
+    """A device's power over [start, end), averaged into at most POWER_POINTS steps; what tools told, where nothing was
+    read. One range scan of its key, rarely two.
+    """
     step_us = max((end_us - start_us) // POWER_POINTS, US_PER_S)
     rows = (
         DeviceSample.objects.filter(
@@ -205,4 +208,5 @@ def power_points(device_id: int, start_us: int, end_us: int) -> list[tuple[datet
         .annotate(mean_w=Avg("power_w"))
         .order_by("step")
     )
-    return [(datetime.fromtimestamp(row["step"] * step_us / US_PER_S, tz=UTC), row["mean_w"]) for row in rows]
+    points = [(datetime.fromtimestamp(row["step"] * step_us / US_PER_S, tz=UTC), row["mean_w"]) for row in rows]
+    return points or span_points(device_id, start_us, end_us)

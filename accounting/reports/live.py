@@ -1,21 +1,24 @@
 """What is happening now: watts from the newest samples, agents that went silent, how far the ledger is behind."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db.models import Exists, F, JSONField, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
 from accounting.methods.records import Status
 from accounting.methods.units import US_PER_S
-from accounting.models import Agent, Device, DeviceSample, DirtyHour, Job, JobMark, LedgerHour
+from accounting.models import Agent, Device, DeviceSample, DirtyHour, EnergySpan, Job, JobMark, LedgerHour
 from accounting.reports.queries import seen
 from accounting.reports.rates import carbon_rates
 from accounting.reports.records import Sees
+from accounting.reports.spans import mean_power_w, newest_spans
 
 FRESH_S = 120.0  # an older reading says nothing about now
+TOLD_FRESH_S = 300.0  # nor does a tool's span that ended longer ago; trackers post every two minutes
 SHOWN = 60  # devices listed; all of them count in the sum
 
 
@@ -27,6 +30,7 @@ class LiveDevice:
     site_id: int | None
     host_id: int
     is_node: bool
+    is_total: bool  # of its kind on its host: counts where no device of the kind does by itself
     kind: str
     model: str
     power_w: float | None  # None: it reports, but two counter readings are needed first
@@ -76,7 +80,7 @@ class LiveView:
 def live(
     visibility: Sees, *, now: datetime, silent_after_s: float, most: int | None = SHOWN, only: int | None = None
 ) -> LiveView:
-    """Four queries, whatever the number of samples: one index seek per device in service. Where devices stand at
+    """Five queries, whatever the number of samples: one index seek per device in service. Where devices stand at
     sites, two more and one a site.
 
     Args:
@@ -87,8 +91,7 @@ def live(
     if only is not None:
         devices = devices.filter(pk=only)
     reporting = sorted(_latest(devices, now=now), key=lambda one: (-(one.power_w or 0.0), one.host, one.name))
-    whole = {one.host_id for one in reporting if one.is_node and one.power_w is not None}
-    counted = [one for one in reporting if one.power_w is not None and (one.is_node or one.host_id not in whole)]
+    counted = _counted(reporting)
     return LiveView(
         at=now,
         devices=reporting[:most],
@@ -100,6 +103,15 @@ def live(
         status=Status.worst(one.status for one in reporting) if reporting else None,
         wall=at_the_wall(counted, now=now),
     )
+
+
+def _counted(reporting: Sequence[LiveDevice]) -> list[LiveDevice]:
+    """Those whose power is not in another's: a host's parts are in its node's, a total stands back for its devices."""
+    drawing = [one for one in reporting if one.power_w is not None]
+    whole = {one.host_id for one in drawing if one.is_node}
+    single = {(one.host_id, one.kind) for one in drawing if not one.is_total}
+    parts = [one for one in drawing if one.is_node or one.host_id not in whole]
+    return [one for one in parts if not one.is_total or (one.host_id, one.kind) not in single]
 
 
 def at_the_wall(devices: Sequence[LiveDevice], *, now: datetime) -> AtTheWall | None:
@@ -156,20 +168,49 @@ def _latest(devices: QuerySet[Device], *, now: datetime) -> list[LiveDevice]:
     newest = Subquery(samples.values_list(row)[:1], output_field=JSONField())
     before = Subquery(samples.values_list(row)[1:2], output_field=JSONField())
     found = devices.annotate(newest=newest, before=before).filter(newest__isnull=False)
-    return [_live_device(device) for device in found]
+    read = [_live_device(device) for device in found]
+    return [*read, *_told(devices, now=now, but={one.id for one in read})]
+
+
+def _told(devices: QuerySet[Device], *, now: datetime, but: Set[int]) -> list[LiveDevice]:
+    """Devices of which only a tool's spans tell. One query where there are none."""
+    since_us, now_us = (int((now.timestamp() - ago_s) * US_PER_S) for ago_s in (TOLD_FRESH_S, 0.0))
+    of_tools = EnergySpan.objects.touching(since_us, now_us)
+    recent = devices.filter(Exists(of_tools.filter(device=OuterRef("pk"))))
+    known = {device.pk: device for device in recent if device.pk not in but}
+    spans = newest_spans(known, since_us=since_us) if known else {}
+    return [
+        LiveDevice(
+            **_described(known[pk]),
+            power_w=mean_power_w(span),
+            status=Status.MEASURED if span.measured else Status.MODELLED,
+            utilization=None,
+            job_id=span.job_id,
+            job=(span.job.name or span.job.key) if span.job else "",
+            measured_at=datetime.fromtimestamp(span.ended_at_us / US_PER_S, tz=UTC),
+        )
+        for pk, span in spans.items()
+    ]
+
+
+def _described(device: Device) -> dict[str, Any]:
+    return {
+        "id": device.pk,
+        "name": device.key,
+        "host": device.host.name,
+        "site_id": device.host.site_id,
+        "host_id": device.host_id,
+        "is_node": device.kind == Device.Kind.NODE,
+        "is_total": device.is_total,
+        "kind": device.get_kind_display(),
+        "model": device.model,
+    }
 
 
 def _live_device(device: Device) -> LiveDevice:
     sample = device.newest  # type: ignore[attr-defined]
     return LiveDevice(
-        id=device.pk,
-        name=device.key,
-        host=device.host.name,
-        site_id=device.host.site_id,
-        host_id=device.host_id,
-        is_node=device.kind == Device.Kind.NODE,
-        kind=device.get_kind_display(),
-        model=device.model,
+        **_described(device),
         power_w=_power_w(sample, device.before),  # type: ignore[attr-defined]
         status=Status.MEASURED if sample["measured"] else Status.MODELLED,
         utilization=sample["utilization"],
@@ -192,7 +233,7 @@ def _power_w(newest: dict[str, float], before: dict[str, float] | None) -> float
 def _silent(visibility: Sees, *, before: datetime, now: datetime) -> list[SilentAgent]:
     """Agents not heard of since `before`, forgotten after a month."""
     heard = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
-    agents = heard.exclude(key=Agent.STAND_IN_KEY)
+    agents = heard.exclude(key__in=Agent.PASSING_KEYS)
     if visibility.team_ids is not None:
         agents = agents.filter(host__team_id__in=sorted(visibility.team_ids))
     return [

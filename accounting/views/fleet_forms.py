@@ -30,7 +30,7 @@ HOST_GROUPS = (
     ),
 )
 DEVICE_GROUPS = (
-    Group("The device", "Its model finds power and footprint in the catalogue.", ("model", "kind", "tdp_w")),
+    Group("The device", "Its model finds power and footprint in the catalogue.", ("model", "kind", "units", "tdp_w")),
     Group(
         "Making it",
         "Spread over its service life, from the hour it came into service. Empty: from the catalogue, with its range.",
@@ -110,12 +110,13 @@ class DeviceForm(forms.ModelForm):
     class Meta:
         model = Device
         fields = (
-            "model", "kind", "tdp_w", "embodied_kg", "lifetime_h", "served_h_before", "acquired_at", "retired_at",
-            "retirement", "rental_price_per_h", "rental_currency", "rental_includes_electricity",
+            "model", "kind", "units", "tdp_w", "embodied_kg", "lifetime_h", "served_h_before", "acquired_at",
+            "retired_at", "retirement", "rental_price_per_h", "rental_currency", "rental_includes_electricity",
         )  # fmt: skip
         labels = {
-            "tdp_w": "TDP, W",
-            "embodied_kg": "Embodied carbon, kg CO₂e",
+            "units": "How many alike it stands for",
+            "tdp_w": "TDP of one, W",
+            "embodied_kg": "Embodied carbon of all it stands for, kg CO₂e",
             "lifetime_h": "Service life, hours",
             "served_h_before": "Hours it served before it came here",
             "retirement": "What became of it",
@@ -123,6 +124,7 @@ class DeviceForm(forms.ModelForm):
             "rental_includes_electricity": "The rent includes electricity",
         }
         help_texts = {
+            "units": "More than one where a tool tells only a sum, as CodeCarbon does of all GPUs",
             "lifetime_h": "From new, wherever it served; then its footprint is used up",
             "retirement": "Scrapped early, what is left is written off in its last hour. Not said: scrapped, or "
             "handed back where it is rented.",
@@ -131,10 +133,14 @@ class DeviceForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["served_h_before"].required = False
+        self.fields["units"].required = False
 
     @property
     def groups(self) -> list[ShownGroup]:
         return grouped(self, DEVICE_GROUPS)
+
+    def clean_units(self) -> int:
+        return self.cleaned_data["units"] or 1
 
     def clean_rental_currency(self) -> str:
         return currency_or_empty(self.cleaned_data["rental_currency"])

@@ -144,7 +144,7 @@ class TestHome:
             advice(team, f"A{number}")
         with django_assert_max_num_queries(26):
             assert admin.get("/").status_code == 200
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(14):
             assert admin.get(reverse("home-live")).status_code == 200
 
     def test_says_so_when_a_period_cannot_be_shown(self, admin: Client) -> None:

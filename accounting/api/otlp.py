@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import structlog
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -18,7 +18,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from accounting.access import AccessDenied, authenticate
 from accounting.agent.wire import TelemetryReply
 from accounting.api.body import read_body
+from accounting.api.gate import ingest_gate
 from accounting.api.problem import Problem, access_problem, database_problem
+from accounting.api.telemetry import TROUBLE
 from accounting.ingest.dirty import TooWide
 from accounting.ingest.formats.otlp import Translated, batches, translate
 from accounting.ingest.formats.otlp_wire import Metric, WireError, read_json, read_protobuf
@@ -46,7 +48,9 @@ def otlp_metrics(request: HttpRequest) -> HttpResponse:
     try:
         if request.method != "POST":
             raise Problem(405, "method_not_allowed", f"{request.method}: POST metrics here", Allow="POST")
-        return _answer(_take(request, written, now=datetime.now(UTC)), encoding)
+        with ingest_gate().slot():
+            found = _take(request, written, now=datetime.now(UTC))
+        return _answer(found, encoding)
     except Problem as problem:
         return _refusal(problem, encoding)
 
@@ -66,8 +70,8 @@ def _take(request: HttpRequest, encoding: str, *, now: datetime) -> Translated:
         raise Problem(400, "bad_otlp", str(error)) from error
     except TooWide as error:
         raise Problem(413, "too_wide", str(error)) from error
-    except (OperationalError, InterfaceError, IntegrityError) as error:
-        # Locked, down, full, or a team deleted under our feet: the exporter keeps what it sent, and sends it again.
+    except TROUBLE as error:
+        # Locked, down, full, out of time, or a team deleted under our feet: the exporter sends it again.
         log.warning("otlp metrics not stored", error=str(error).strip())
         raise database_problem() from error
     return found

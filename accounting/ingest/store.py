@@ -25,6 +25,8 @@ from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
+from accounting.ingest.partitions import days_of, written
+from accounting.ingest.retirement import without_old
 from accounting.ingest.samples import joined, keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.spans import KeptSpans, keep_spans
@@ -64,8 +66,12 @@ def store(
     if isinstance(batch, wire.TelemetryBatch):
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
-    with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol)
+
+    def write() -> TelemetryReply:
+        with transaction.atomic():
+            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol)
+
+    return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
 
 def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
@@ -74,8 +80,9 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
 
 
 def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, protocol: str) -> TelemetryReply:
+    fleet = register(admitted.batch, token=token, now=now)
+    admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
-    fleet = register(batch, token=token, now=now)
     stream = None
     if batch.agent is not None:
         stream = hear(batch.agent, host_id=fleet.host_ids[batch.agent.host], now=now)
@@ -106,13 +113,13 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
-    hours = hours_of_samples(kept.changed) | hours_of_spans(told.spans)
+    hours = hours_of_samples(kept.changed, now_us=now_us) | hours_of_spans(told.spans)
     hours |= hours_to_make(gained) | hours_to_restate(spans)
     DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates
-    accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted + told.accepted
+    accepted = kept.accepted + len(facility.changed_us) + uses.accepted + told.accepted
     reply = TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
     told_of = [*np.unique(samples.device_id).tolist(), *{span.device_id for span in told.spans}]
     count_intake(reply, token=token, protocol=protocol, device_ids=told_of, now=now)
@@ -121,7 +128,7 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
 
 def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:
     named = [(sample.host, sample.device) for sample in batch.device_samples]
-    ids = {name: fleet.device(*name).pk for name in set(named)}
+    ids = {name: fleet.device_id(*name) for name in set(named)}
     job_ids = jobs.ids_of([sample.job for sample in batch.device_samples])
     return columns(batch.device_samples, [ids[name] for name in named], job_ids)
 
@@ -166,7 +173,9 @@ def _firsts(changed: SampleColumns, spans: Iterable[Span]) -> dict[int, int]:
 
 def _lower_acquired(firsts: Mapping[int, int], fleet: Fleet) -> list[Span]:
     """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
-    gained = []
+    gained: list[Span] = []
+    if not fleet.older:
+        return gained
     known = {device.pk: device for device in fleet.devices.values()}
     for device_id, first_us in sorted(firsts.items()):
         acquired_us = microsecond(known[device_id].acquired_at)

@@ -9,6 +9,7 @@ from accounting.models.ledger import (
     DirtyHour,
     EnergyHour,
     LedgerHour,
+    LedgerPulse,
     Quantities,
     TeamDay,
     TeamHour,
@@ -26,6 +27,7 @@ from accounting.models.telemetry import (
     EnergySpan,
     FacilitySample,
     JobMark,
+    RawRetention,
     SampleConflict,
 )
 from accounting.models.vendor import VendorFootprint, VendorReport
@@ -34,8 +36,8 @@ __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
     "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
-    "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor",
-    "PriceHour", "Project", "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict",
-    "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour",
-    "UnreadMetric", "User", "VendorFootprint", "VendorReport",
+    "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership",
+    "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RawRetention", "RestatedDay",
+    "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff",
+    "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User", "VendorFootprint", "VendorReport",
 ]  # fmt: skip

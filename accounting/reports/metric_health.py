@@ -9,7 +9,8 @@ from django.db.models import Count, Max, Q, QuerySet, Sum
 from accounting.methods.units import J_PER_KWH
 from accounting.models import Agent, DeviceSample, DirtyHour, IntakeHour, SeenCatalogue, UnreadMetric
 from accounting.reports.fleet import visible_sites
-from accounting.reports.live import ledger_lag_s, visible_devices
+from accounting.reports.ledger_lag import ledger_lag
+from accounting.reports.live import visible_devices
 from accounting.reports.metric_families import NOBODY, Point
 from accounting.reports.rates import carbon_rates
 from accounting.reports.records import Sees
@@ -45,7 +46,7 @@ def site_points(visibility: Sees, *, now: datetime) -> Iterator[Point]:
 def _ledger(version: str, now: datetime) -> Iterator[Point]:
     method = SeenCatalogue.objects.values_list("method", flat=True).first() or ""
     yield Point("greenai_build_info", (version, method), 1.0)
-    yield Point("greenai_ledger_lag_seconds", (), ledger_lag_s(now=now) or 0.0)
+    yield Point("greenai_ledger_lag_seconds", (), ledger_lag(now=now).lag_s or 0.0)
     yield Point("greenai_ledger_waiting", (), DirtyHour.objects.order_by()[:MOST_WAITING].count())
 
 

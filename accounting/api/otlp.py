@@ -4,7 +4,6 @@ A 200 comes after the commit. What it says was rejected can never be taken and i
 kept. 503 may go well next time. Refusals are google.rpc.Status in the request's own encoding, as the protocol wants.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -26,7 +25,7 @@ from accounting.ingest.formats.otlp import Translated, batches, translate
 from accounting.ingest.formats.otlp_wire import Metric, WireError, read_json, read_protobuf
 from accounting.ingest.naming import rules_for
 from accounting.ingest.store import store
-from accounting.ingest.unread import note_unread
+from accounting.ingest.tally import UnreadTally
 from accounting.models import ApiToken
 
 MOST_BYTES = 4 << 20  # compressed, as it comes over the wire
@@ -39,6 +38,7 @@ READERS: Mapping[str, Callable[[bytes], Iterator[Metric]]] = {PROTOBUF: read_pro
 CODES = {401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 429: 8, 503: 14}
 INVALID_ARGUMENT = 3
 log = structlog.get_logger(__name__)
+_unread = UnreadTally("otlp")
 
 
 @csrf_exempt
@@ -92,7 +92,7 @@ def _store(found: Translated, token: ApiToken, now: datetime) -> None:
         reply = store(batch, token=token, now=now, protocol="otlp")
         _add_refused(found, reply, samples=len(batch.device_samples), points=points)
     try:
-        note_unread(Counter(found.unread), token=token, protocol="otlp", now=now)
+        _unread.add(found.unread, token=token, now=now)
     except DatabaseError as error:  # what is kept stands; the counts are told next time
         log.warning("unread metrics not noted", error=str(error).strip())
 

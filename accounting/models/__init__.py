@@ -1,6 +1,7 @@
 """The accounting tables. Fields, constraints, QuerySet filters and properties of their own row; nothing else."""
 
 from accounting.models.access import ApiToken, AuditEntry, Invitation, Membership, OneTimeLogin, User
+from accounting.models.codecarbon import CodeCarbonEmission, CodeCarbonExperiment, CodeCarbonRun
 from accounting.models.factors import GridFeed, GridHour
 from accounting.models.fleet import Device, Host, Job, Project, Site, SiteTerms, Team
 from accounting.models.intake import IntakeDevice, IntakeHour
@@ -33,7 +34,8 @@ from accounting.models.telemetry import (
 from accounting.models.vendor import VendorFootprint, VendorReport
 
 __all__ = [
-    "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
+    "Agent", "AgentStream", "ApiToken", "AuditEntry", "CodeCarbonEmission", "CodeCarbonExperiment", "CodeCarbonRun",
+    "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
     "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
     "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership",

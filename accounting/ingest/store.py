@@ -5,7 +5,8 @@ Every batch takes its locks in this order and each table's rows in the order of 
 each other but never in a circle.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
@@ -26,7 +27,7 @@ from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.partitions import days_of, written
 from accounting.ingest.retirement import without_old
-from accounting.ingest.samples import keep, set_aside
+from accounting.ingest.samples import joined, keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.spans import KeptSpans, keep_spans
 from accounting.ingest.uses import KeptUses, keep_uses
@@ -90,7 +91,11 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
 
     samples = _columns(batch, fleet, jobs)
     epoch = _epoch(batch, token)
-    kept = keep(samples, taken=taken, epoch=epoch, received_at_us=now_us, now=now)
+    parts = [
+        keep(part, taken=taken, epoch=of_part, received_at_us=now_us, now=now)
+        for of_part, part in _by_epoch(batch, samples, epoch)
+    ]
+    kept = parts[0] if len(parts) == 1 else joined(parts)
     facility = KeptFacility()
     if batch.facility_samples:
         facility = keep_facility(batch.facility_samples, token.site, taken=taken, now=now)
@@ -132,7 +137,24 @@ def _epoch(batch: CheckedBatch, token: ApiToken) -> int:
     """A number for the poster's boot. Without an agent nothing is known of boots; the token stands in."""
     agent = batch.agent
     boot = f"token {token.pk}" if agent is None else f"{agent.host}\n{agent.id}\n{agent.boot_id}"
-    return int.from_bytes(blake2b(boot.encode(), digest_size=8).digest(), signed=True)
+    return _number_of(boot)
+
+
+def _by_epoch(batch: CheckedBatch, samples: SampleColumns, epoch: int) -> Iterator[tuple[int, SampleColumns]]:
+    """The samples by whose boot their counters are of: all the poster's own, unless they name others."""
+    if not any(sample.boot for sample in batch.device_samples):
+        yield epoch, samples
+        return
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(batch.device_samples):
+        rows[sample.boot].append(row)
+    for boot, some in sorted(rows.items()):
+        of_boot = _number_of(f"{epoch}\n{boot}") if boot else epoch
+        yield of_boot, samples.take(np.array(some, dtype=np.int64))
+
+
+def _number_of(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
 def _numbers(batch: CheckedBatch, samples: SampleColumns) -> NDArray[np.int64]:

@@ -19,7 +19,14 @@ from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.agents import hear, take
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
-from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_make, hours_to_restate
+from accounting.ingest.dirty import (
+    DeviceHour,
+    hours_of_jobs,
+    hours_of_samples,
+    hours_of_spans,
+    hours_to_make,
+    hours_to_restate,
+)
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
@@ -44,6 +51,7 @@ def store(
     now: datetime,
     errors: Iterable[ItemError] = (),
     import_id: int | None = None,
+    marked: set[DeviceHour] | None = None,
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
 
@@ -51,7 +59,8 @@ def store(
         batch: as `validate.parse` gave it; a batch made in Python is checked first.
         token: who speaks. A person's import has none: `speaker` makes a stand-in.
         errors: what `validate.parse` found.
-        import_id: the `FileImport` that brought its spans.
+        import_id: the `FileImport` that brought its spans and marks.
+        marked: is given the device-hours that the ledger must make again.
 
     Raises:
         EnvelopeError: a batch made in Python cannot be read.
@@ -61,7 +70,7 @@ def store(
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
     with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now, import_id)
+        return _store(admit(batch, token=token, errors=errors), token, now, import_id, marked)
 
 
 def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
@@ -69,7 +78,9 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
     return ApiToken(name="import", team=team, site=site)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None) -> TelemetryReply:
+def _store(
+    admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, marked: set[DeviceHour] | None
+) -> TelemetryReply:
     batch, now_us = admitted.batch, microsecond(now)
     fleet = register(batch, token=token, now=now)
     stream = None
@@ -93,14 +104,17 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
     if stream is not None:
         take(stream, _numbers(batch, samples))
 
-    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
+    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us, import_id=import_id)
     gained = _lower_acquired(_firsts(kept.changed, told.spans), fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
     hours = hours_of_samples(kept.changed) | hours_of_spans(told.spans)
     hours |= hours_to_make(gained) | hours_to_restate(spans)
-    DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
+    hours |= hours_of_jobs(jobs.moved)
+    DirtyHour.objects.mark(hours, now=now)
+    if marked is not None:
+        marked |= hours
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates

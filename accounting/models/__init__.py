@@ -16,7 +16,7 @@ from accounting.models.market import ContractHour, EnergyContract, InstrumentUse
 from accounting.models.own_factors import FactorStamp, OwnFactor, SeenCatalogue
 from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
 from accounting.models.restatements import RestatedDay, RestatedDevice, Restatement
-from accounting.models.sources import FileImport, LabelRule, UnreadMetric
+from accounting.models.sources import FileImport, HeldFile, LabelRule, UnreadMetric
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -32,8 +32,8 @@ from accounting.models.vendor import VendorFootprint, VendorReport
 __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
-    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "Invitation", "Job", "JobMark",
-    "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
+    "FactorStamp", "FileImport", "GridFeed", "GridHour", "HeldFile", "Host", "InstrumentUse", "Invitation", "Job",
+    "JobMark", "LabelRule", "LedgerHour", "Matching", "Membership", "OneTimeLogin", "OwnFactor", "PriceHour", "Project",
     "Quantities", "RestatedDay", "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site",
     "SiteTerms", "StaleMatch", "Tariff", "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User",
     "VendorFootprint", "VendorReport",

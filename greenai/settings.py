@@ -222,6 +222,7 @@ CELERY_BEAT_SCHEDULE = {
     "in-service": _every(60.0, "accounting.mark_in_service_hours"),
     "in-service-since-ever": {**_every(86_400.0, "accounting.mark_in_service_hours"), "kwargs": {"whole_past": True}},
     "grid": _every(GREENAI["grid_interval_s"], "accounting.fetch_grid_hours"),
+    "held-files": _every(60.0, "accounting.take_held_files"),
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }
 

@@ -9,10 +9,11 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounting.agent.wire import ItemError, TelemetryBatch
 from accounting.ingest.columns import SOURCES
@@ -28,6 +29,7 @@ from accounting.models import ApiToken, Device, DirtyHour, EnergySpan, FileImpor
 
 _AT_ONCE = 2_000  # spans or marks withdrawn in a transaction
 _MOST_SHOWN = 20
+_CLAIM_HOLDS = timedelta(hours=1)
 
 
 class Keeper(Protocol):
@@ -126,6 +128,20 @@ def go_on(held: HeldFile, *, keeper: Keeper, now: datetime) -> FileImport:
     _take_parts(found, brought, keeper=keeper, now=now)
     HeldFile.objects.filter(pk=held.pk).delete()
     return brought
+
+
+def claim(*, now: datetime) -> HeldFile | None:
+    """The oldest confirmed file that nobody takes in. Who claimed it long ago has died: what it did is repeated."""
+    waiting = Q(claimed_at=None) | Q(claimed_at__lt=now - _CLAIM_HOLDS)
+    for pk in HeldFile.objects.exclude(file_import=None).filter(waiting).values_list("pk", flat=True):
+        if HeldFile.objects.filter(waiting, pk=pk).update(claimed_at=now):
+            return HeldFile.objects.select_related("team", "site", "file_import").get(pk=pk)
+    return None
+
+
+def fail(brought: FileImport, why: str) -> None:
+    """Say why it broke off. What came in stays, and counts again when it is repeated or withdrawn."""
+    _say(brought, state="failed", messages=[why[:300]])
 
 
 def take(
@@ -299,4 +315,4 @@ def _of(team: Team | None, site: Site | None, host: str = "device__host__") -> M
     return {f"{host}site": site, f"{host}team": None}
 
 
-__all__ = ["Keeper", "Preview", "confirm", "go_on", "hold", "preview", "read", "take", "withdraw"]
+__all__ = ["Keeper", "Preview", "claim", "confirm", "fail", "go_on", "hold", "preview", "read", "take", "withdraw"]

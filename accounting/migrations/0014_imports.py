@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('stated', models.JSONField(default=dict)),
                 ('body', models.BinaryField(help_text='zlib')),
                 ('held_at', models.DateTimeField()),
+                ('claimed_at', models.DateTimeField(help_text='A worker takes it in since then', null=True)),
             ],
             options={
                 'ordering': ('held_at',),

@@ -39,6 +39,7 @@ class HeldFile(models.Model):
     body = models.BinaryField(help_text="zlib")
     held_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     held_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True, help_text="A worker takes it in since then")
     file_import = models.OneToOneField(
         FileImport, null=True, on_delete=models.CASCADE, related_name="held", help_text="Empty: not confirmed yet"
     )

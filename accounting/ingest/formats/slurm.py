@@ -86,7 +86,8 @@ def parse(body: bytes, *, stated: Stated) -> ImportedFile:
     """Read a text of sacct.
 
     Args:
-        stated: `time_zone` of the cluster (UTC), `gather` (node, rapl, gpu), `accounts` (see `slurm_owners`), `team`, `nodes`
+        stated: `time_zone` of the cluster (UTC), `gather` (node, rapl, gpu), `accounts` (see `slurm_owners`), `team`,
+            `nodes`
             ("whole": no job shares its nodes), `gpus_per_node`, `cpus_per_node`.
 
     Raises:
@@ -248,7 +249,10 @@ def _notes(found: _Found, table: Sacct, saying: Saying) -> Iterator[str]:
     if not ran:
         return
     if counts["rounded"]:
-        yield f"{counts['rounded']} energies are rounded by sacct (12.34K is 12 335 to 12 345 J): ask for ConsumedEnergyRaw."
+        yield (
+            f"{counts['rounded']} energies are rounded by sacct (12.34K is 12 335 to 12 345 J): "
+            "ask for ConsumedEnergyRaw."
+        )
     if counts["of_steps"]:
         yield f"Of {counts['of_steps']} jobs only steps tell energy: steps that ran at once are counted once."
     if counts["overlapping"]:

@@ -48,7 +48,8 @@ def owners(written: str, *, team: str = "") -> Owners:
             continue
         account, equals, owner = (part.strip() for part in line.partition("="))
         of_team, _, project = (part.strip() for part in owner.partition("/"))
-        if not equals or not account or not (of_team or project) or not all(map(_is_slug, filter(None, (of_team, project)))):
+        slugs = [slug for slug in (of_team, project) if slug]
+        if not equals or not account or not slugs or not all(map(_is_slug, slugs)):
             raise ImportRefused(f"accounts: {line[:60]!r} is not like physics = team-a or physics = team-a/project-x")
         stated[account.lower()] = Owner(of_team or None, project or None)
     return Owners(as_project, stated, team or None)

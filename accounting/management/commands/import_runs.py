@@ -43,8 +43,13 @@ class Command(BaseCommand):
             metavar="ACCOUNT=TEAM/PROJECT",
             help="Slurm: whose an account's jobs are; may be repeated. Each other account is a project of --team",
         )
-        for name, words in _STATED.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
+        parser.add_argument("--gather", default="", help=_STATED["gather"])
+        parser.add_argument("--nodes", default="", help=_STATED["nodes"])
+        parser.add_argument("--gpus-per-node", default="", help=_STATED["gpus_per_node"])
+        parser.add_argument("--cpus-per-node", default="", help=_STATED["cpus_per_node"])
+        parser.add_argument("--pue", default="", help=_STATED["pue"])
+        parser.add_argument("--host", default="", help=_STATED["host"])
+        parser.add_argument("--project", default="", help=_STATED["project"])
         parser.add_argument("--dry-run", action="store_true", help="read it, and store nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:

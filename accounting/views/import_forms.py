@@ -29,7 +29,7 @@ class RunsForm(forms.Form):
         label="What the cluster measures",
         required=False,
         choices=[("node", "Whole nodes (ipmi, xcc, redfish)"), ("rapl", "CPUs (rapl)"), ("gpu", "GPUs (gpu)")],
-        help_text="AcctGatherEnergyType, as `scontrol show config` tells it",
+        help_text="AcctGatherEnergyType, as scontrol show config tells it",
     )
     nodes = forms.ChoiceField(
         label="Nodes",

@@ -2,17 +2,20 @@
 
 import time
 from datetime import timedelta
+from functools import partial
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from accounting.ingest import imports
-from accounting.ledger import gridfeed, rebuild, restate, upgrade
+from accounting.ingest import imports, intake, partitions, retirement
+from accounting.ledger import gridfeed, rebuild, restate, sealing, upgrade
 from accounting.ledger.imported import ImportKeeper
 
 _REBUILD_FOR_S = 20.0
 _USUAL_LOOK_BACK = timedelta(days=7)
 _FETCH_FOR_S = 20.0
+_RETIRE_FOR_S = 60.0
 _CLIENTS = gridfeed.clients(clock=time.monotonic, today=timezone.now)
 
 
@@ -59,3 +62,30 @@ def take_held_files() -> None:
         except Exception as error:
             imports.fail(brought, str(error))
             raise
+
+
+@shared_task(name="accounting.fold_intake")
+def fold_intake() -> None:
+    """Add up the counts of what came in more than a day ago."""
+    intake.fold_intake(now=timezone.now())
+
+
+@shared_task(name="accounting.make_sample_days")
+def make_sample_days() -> None:
+    """Make the sample table's days of today and the days to come (PostgreSQL)."""
+    partitions.ensure_ahead(now=timezone.now())
+
+
+@shared_task(name="accounting.retire_raw_samples")
+def retire_raw_samples() -> None:
+    """Take away raw samples that are older than the policy keeps, once what rests on them is built and sealed.
+
+    A minute at a time; what is left, or cannot go yet because of a dirty hour, is for the next.
+    """
+    now, until = timezone.now(), time.monotonic() + _RETIRE_FOR_S
+    if keep_days := settings.GREENAI["raw_retention_days"]:
+        retirement.advance(now=now, keep_days=keep_days, ready=partial(sealing.ready, now=now))
+    stretch = retirement.sealing()
+    if stretch and sealing.seal(*stretch, now=now, hold=retirement.hold):
+        retirement.settle()
+    retirement.drop(going_on=lambda: time.monotonic() < until)

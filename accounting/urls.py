@@ -19,6 +19,7 @@ from accounting.views import (
     reconciliation,
     restatements,
     signin,
+    sources,
     teams,
     tokens,
 )
@@ -88,6 +89,8 @@ urlpatterns = [
     path("prices/tariffs/new", prices.tariff_page, name="tariff-new"),
     path("prices/tariffs/<int:tariff_id>/", prices.tariff_page, name="tariff"),
     path("prices/tariffs/<int:tariff_id>/drop", prices.tariff_drop, name="tariff-drop"),
+    path("sources/", sources.source_list, name="sources"),
+    path("sources/lines", sources.source_lines, name="source-lines"),
     path("tokens/", tokens.token_list, name="tokens"),
     path("tokens/new", tokens.token_new, name="token-new"),
     path("tokens/<int:token_id>/arrivals", tokens.token_arrivals, name="token-arrivals"),

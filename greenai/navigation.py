@@ -65,6 +65,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
         (
             "Administer",
             [
+                ("Sources", "sources"),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],

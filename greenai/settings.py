@@ -111,6 +111,14 @@ if SQLITE:
     }
     # Tests use a file too: SQLite's in-memory database has other locks, so races between threads would not be real.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    # A stuck database answers for itself after this long. wsgi.py and asgi.py set it: a web server's threads are few,
+    # while a migration or a rebuild may take what it takes.
+    _timeout_ms = round(env.float("GREENAI_DATABASE_TIMEOUT_S", 0.0) * 1000)
+    _limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    if _timeout_ms:
+        DATABASES["default"]["OPTIONS"].setdefault("options", " ".join(f"-c {name}={_timeout_ms}" for name in _limits))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounting.User"
 LOGIN_URL = "login"
@@ -191,7 +199,12 @@ GREENAI = {
     "max_gap_s": env.float("GREENAI_MAX_GAP_S", 120.0),  # neighbours further apart leave a hole
     "facility_max_age_s": env.float("GREENAI_FACILITY_MAX_AGE_S", 3600.0),  # how long a facility reading holds
     "future_limit_s": env.float("GREENAI_FUTURE_LIMIT_S", 300.0),  # samples further ahead are rejected
+    "raw_retention_days": env.int("GREENAI_RAW_RETENTION_DAYS", 400),  # 0: for ever
+    "ingest_at_once": env.int("GREENAI_INGEST_AT_ONCE", 6),  # of the web server's eight threads
+    "ingest_waiting": env.int("GREENAI_INGEST_WAITING", 1),
     "ledger_interval_s": env.float("GREENAI_LEDGER_INTERVAL_S", 5.0),
+    "ledger_open_hour_s": env.float("GREENAI_LEDGER_OPEN_HOUR_S", 60.0),  # how long running hours of a fleet may wait
+    "ledger_workers": 1 if SQLITE else max(1, env.int("GREENAI_LEDGER_WORKERS", 1)),  # SQLite has one writer
     "lease_s": env.float("GREENAI_LEASE_S", 60.0),
     "heartbeat_s": env.float("GREENAI_HEARTBEAT_S", 10.0),
     "sweep_s": env.float("GREENAI_SWEEP_S", 15.0),
@@ -201,6 +214,7 @@ GREENAI = {
     "grid_backfill_days": env.int("GREENAI_GRID_BACKFILL_DAYS", 10),  # how far back a new feed asks
     "grid_stale_h": env.float("GREENAI_GRID_STALE_H", 6.0),  # how long live figures may show an earlier hour's value
     "agent_silent_s": env.float("GREENAI_AGENT_SILENT_S", 600.0),
+    "metrics_open": env.bool("GREENAI_METRICS_OPEN", False),  # /metrics of the whole organisation without a token
     "read_only": env.bool("GREENAI_READ_ONLY", False),  # the database is a replica
     "market_matching": env.str("GREENAI_MARKET_MATCHING", "annual"),  # or hourly; a site's terms may say otherwise
 }
@@ -212,17 +226,29 @@ if GREENAI["market_matching"] not in ("annual", "hourly"):
     raise ImproperlyConfigured(f"GREENAI_MARKET_MATCHING is {GREENAI['market_matching']!r}: write annual or hourly")
 
 
+if 0 < GREENAI["raw_retention_days"] < 7 or GREENAI["raw_retention_days"] < 0:
+    raise ImproperlyConfigured(
+        f"GREENAI_RAW_RETENTION_DAYS is {GREENAI['raw_retention_days']}: write at least 7 days, or 0 to keep all"
+    )
+
+
 def _every(seconds: float, task: str) -> dict[str, object]:
     """A beat entry; a message not taken within its own interval is dropped, the next one does its work."""
     return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 5.0)}}
 
 
 CELERY_BEAT_SCHEDULE = {
-    "ledger": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours"),
+    **{  # one nudge a worker: who finds nothing to do ends at once
+        f"ledger-{k}": _every(GREENAI["ledger_interval_s"], "accounting.rebuild_dirty_hours")
+        for k in range(1, GREENAI["ledger_workers"] + 1)
+    },
     "in-service": _every(60.0, "accounting.mark_in_service_hours"),
     "in-service-since-ever": {**_every(86_400.0, "accounting.mark_in_service_hours"), "kwargs": {"whole_past": True}},
+    "sample-days": _every(3600.0, "accounting.make_sample_days"),
+    "retention": _every(3600.0, "accounting.retire_raw_samples"),
     "grid": _every(GREENAI["grid_interval_s"], "accounting.fetch_grid_hours"),
     "held-files": _every(60.0, "accounting.take_held_files"),
+    "intake": _every(3600.0, "accounting.fold_intake"),
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }
 

@@ -17,9 +17,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import find_chromium, find_postgres, find_redis, postgres, redis  # noqa: E402
+from tests.servers import (  # noqa: E402
+    find_chromium,
+    find_postgres,
+    find_prometheus,
+    find_redis,
+    postgres,
+    redis,
+)
 
-PACKAGES = {"PostgreSQL": "postgresql", "Redis": "redis-server", "Chromium": "chromium"}
+PACKAGES = {"PostgreSQL": "postgresql", "Redis": "redis-server", "Chromium": "chromium", "Prometheus": "prometheus"}
+NEEDED_FOR = {"Chromium": "the browser tests", "Prometheus": "the trial with Prometheus itself"}
 TOUCHES_NO_DATABASE = "not torch_training"
 
 
@@ -31,7 +39,12 @@ class Pass:
 
 
 def missing_programs() -> list[str]:
-    found = {"PostgreSQL": find_postgres(), "Redis": find_redis(), "Chromium": find_chromium()}
+    found = {
+        "PostgreSQL": find_postgres(),
+        "Redis": find_redis(),
+        "Chromium": find_chromium(),
+        "Prometheus": find_prometheus(),
+    }
     return [name for name, path in found.items() if path is None]
 
 
@@ -74,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
             both = [*markers, TOUCHES_NO_DATABASE]
             codes.append(run_pytest("PostgreSQL and Redis", env=env, markers=both, arguments=arguments))
     for name in missing:
-        what = "the browser tests" if name == "Chromium" else "the pass on PostgreSQL and Redis"
+        what = NEEDED_FOR.get(name, "the pass on PostgreSQL and Redis")
         print(f"NOT RUN: {what}, for want of {name}. Get it: apt-get install {PACKAGES[name]}")
     if missing and os.environ.get("CI") == "true":
         print("CI=true: anything not run is a failure.")

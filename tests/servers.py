@@ -31,6 +31,11 @@ def find_chromium() -> Path | None:
     return Path(found) if found else None
 
 
+def find_prometheus() -> Path | None:
+    found = shutil.which("prometheus")
+    return Path(found) if found else None
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

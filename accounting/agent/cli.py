@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from accounting.agent import VERSION
 from accounting.agent.clock import Clock, machine_boot_id
@@ -27,6 +28,10 @@ from accounting.agent.slurm_epilog import DEVICES, Epilog
 from accounting.agent.spool import Spool
 from accounting.agent.spoolfile import SpoolBusy, only_agent
 
+if TYPE_CHECKING:
+    from accounting.agent.tracking.station import Station
+
+MADE_BY_TRACK = "track.host"  # a file in the folders that `track` keeps, with this machine's name
 WELL, WRONG, MISUSED = 0, 1, 2
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -73,15 +78,34 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _flush(options: argparse.Namespace) -> int:
+    """Also what `track` left behind in a folder of its own: marks of jobs, and readings unless an agent posts them."""
     log_to_stdout(as_json=options.json)
     client = _client(options)
+    station = _left_by_track(options, client)
+    if station and not (options.spool / "spool.sqlite3").exists():
+        done = station.flush(options.timeout)
+        show({"marks_waiting": station.left()}, as_json=options.json)
+        return WELL if done else WRONG
     spool = _existing_spool(options.spool)
     if options.parked:
         log.info("%d parked samples are put back", spool.unpark())
-    courier = Courier(spool, client.post, agent_id=options.agent_id, host=options.host, clock=Clock())
-    courier.announce(Announcement(sensors=json.loads(spool.facts().get("sensors", "{}"))))
+    facts = spool.facts()
+    tracked = facts.get("agent_id")
+    asks = station is not None and not options.parked
+    courier = Courier(
+        spool,
+        station.post_readings if station and asks else client.post,
+        agent_id=tracked or options.agent_id,
+        host=facts["host"] if tracked else options.host,
+        clock=Clock(),
+    )
+    courier.announce(Announcement(sensors=json.loads(facts.get("sensors", "{}"))))
     done = courier.drain(deadline_s=options.timeout)
-    show({"delivered": courier.delivered, **spool.counts()}, as_json=options.json)
+    told: dict[str, Any] = {"delivered": courier.delivered, **spool.counts()}
+    if station:
+        done = station.flush(options.timeout) and done
+        told["marks_waiting"] = station.left()
+    show(told, as_json=options.json)
     return WELL if done else WRONG
 
 
@@ -94,6 +118,18 @@ def _job_ended(options: argparse.Namespace) -> int:
     except Exception as error:  # also what nobody foresaw
         print(f"greenai-agent: the end of the job is not told: {error}", file=sys.stderr)
     return WELL
+
+
+def _left_by_track(options: argparse.Namespace, client: Client) -> "Station | None":
+    """Who delivers what is in a folder of `track`; None for an agent's own."""
+    if not (options.spool / MADE_BY_TRACK).exists():
+        return None
+    from accounting.agent.tracking.asking import Asker  # an agent that runs for months need not hold these
+    from accounting.agent.tracking.station import Station
+
+    asker = Asker(options.server, Token.find(options.token_file))
+    host = (options.spool / MADE_BY_TRACK).read_text().strip()
+    return Station(client, asker, host=host, folder=options.spool, interval_s=5.0)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -15,6 +15,9 @@ class Clock:
     def monotonic_s(self) -> float:
         return time.monotonic()
 
+    def sleep_s(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def uptime_s(self) -> float:
         """Seconds since the machine booted, sleep included; never set back by a person or by NTP."""
         boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

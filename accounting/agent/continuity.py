@@ -69,7 +69,7 @@ class Continuity:
         energy_j = reading.energy_j + self._offsets_j[reading.device]
         if mark and energy_j < mark.energy_j:
             raise CounterBroken(f"{reading.device} started again: {energy_j:g} J after {mark.energy_j:g} J")
-        return replace(reading, energy_j=energy_j)
+        return reading if energy_j == reading.energy_j else replace(reading, energy_j=energy_j)
 
 
 def _missed_j(energy_j: float, mark: CounterMark | None, range_j: float | None) -> float:

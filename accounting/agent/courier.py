@@ -16,8 +16,10 @@ from accounting.agent.wire import AgentInfo, DeviceInfo, JobInfo, TelemetryBatch
 
 BATCH = 500
 POST_EVERY_S = 5.0  # while less than a full batch waits
+EARLIEST = 0.8  # part of that time: agents that a cluster starts together drift apart
 BACKLOG_PAUSE_S = 0.1  # between full batches, jittered, so that a returning fleet does not arrive as one
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 1.0, 60.0
+GROW_AFTER = 20  # batches that fitted, before one twice as large is tried again
 BARRED_S = 60.0
 LAST_FLUSH_S = 2.5
 
@@ -39,6 +41,11 @@ def backoff_s(failures: int, *, chance: Callable[[], float]) -> float:
     return most_s * chance()
 
 
+def spread_s(told_s: float, *, chance: Callable[[], float]) -> float:
+    """On top of what the server asked for, up to as much again: it told the whole fleet the same. At most a minute."""
+    return min(told_s, BACKOFF_MOST_S) * chance()
+
+
 class Courier:
     """One attempt a `step`; the thread around it only waits. Samples leave the spool on a 200, never before."""
 
@@ -58,6 +65,8 @@ class Courier:
         self._announced: Announcement | None = None
         self._hurried = False
         self._limit, self._failures, self._not_before_s = BATCH, 0, 0.0
+        self._told_until_s = 0.0  # the server asked for silence until then
+        self._fitted = 0
         self._newest_next = False
         self._complaint = ""
         self.delivered = 0
@@ -105,9 +114,14 @@ class Courier:
         return max(self._not_before_s - self._clock.monotonic_s(), 0.0)
 
     def drain(self, *, deadline_s: float) -> bool:
-        """Post whatever waits, without pauses, until a failure or the deadline. Returns whether all is delivered."""
+        """Post whatever waits, without pauses, until a failure or the deadline. Returns whether all is delivered.
+
+        A server that asked for silence until later gets it: what waits stays on disk.
+        """
         end_s = self._clock.monotonic_s() + deadline_s
-        while self._clock.monotonic_s() < end_s:
+        while max(self._clock.monotonic_s(), self._told_until_s) < end_s:
+            if (silence_s := self._told_until_s - self._clock.monotonic_s()) > 0:
+                self._clock.sleep_s(silence_s)
             self._not_before_s = 0.0
             failures = self._failures
             if self.step() is None:
@@ -128,7 +142,7 @@ class Courier:
             self._settle(waiting, outcome)
             self._announced = announcement
         elif waiting and outcome.kind is Kind.TOO_LARGE and len(waiting.ids) > 1:
-            self._limit = max(len(waiting.ids) // 2, 1)
+            self._limit, self._fitted = max(len(waiting.ids) // 2, 1), 0
             self._complain(f"{outcome.detail}: {self._limit} samples at once from now on")
         elif waiting and outcome.kind in (Kind.TOO_LARGE, Kind.REFUSED):
             self._spool.park(waiting, outcome.detail)
@@ -162,28 +176,43 @@ class Courier:
         if waiting:
             self._spool.acknowledge(waiting, **facts)
             self.delivered += len(waiting.ids)
+            self._grow(len(waiting.ids))
         if self._complaint or not self._announced:
             log.info("delivering to the server; %d samples in this batch", len(waiting.ids) if waiting else 0)
-        self._failures, self._complaint = 0, ""
+        self._failures, self._complaint, self._told_until_s = 0, "", 0.0
         reply = outcome.reply
         if reply and (reply.rejected or reply.conflicts):
             first = f"; the first: {reply.errors[0].field} {reply.errors[0].detail}" if reply.errors else ""
             log.warning("the server rejected %d and found %d in conflict%s", reply.rejected, reply.conflicts, first)
         self._pace(waiting)
 
+    def _grow(self, samples: int) -> None:
+        """After a 413 smaller batches go for a while, not for ever: the limit may have been one sample's fault."""
+        if self._limit < BATCH and samples >= self._limit:
+            self._fitted += 1
+            if self._fitted >= GROW_AFTER:
+                self._limit, self._fitted = min(2 * self._limit, BATCH), 0
+
     def _pace(self, waiting: Waiting | None) -> None:
         behind = waiting is not None and self._spool.holds(self._limit)
-        pause_s = BACKLOG_PAUSE_S * self._chance() if behind or self._hurried else POST_EVERY_S
+        pause_s = (
+            BACKLOG_PAUSE_S * self._chance()
+            if behind or self._hurried
+            else POST_EVERY_S * (EARLIEST + (1 - EARLIEST) * self._chance())
+        )
         self._not_before_s = self._clock.monotonic_s() + pause_s
 
     def _back_off(self, outcome: Outcome | None) -> None:
         self._failures += 1
-        if outcome and outcome.kind is Kind.BARRED:
-            wait_s = BARRED_S * (0.5 + self._chance() / 2)
-        else:
-            wait_s = backoff_s(self._failures - 1, chance=self._chance)
         least_s = (outcome.retry_after_s if outcome else None) or 0.0
-        self._not_before_s = self._clock.monotonic_s() + max(wait_s, least_s)
+        if outcome and outcome.kind is Kind.BARRED:
+            least_s = max(least_s, BARRED_S / 2)
+            on_top_s = BARRED_S / 2 * self._chance()
+        else:
+            on_top_s = max(backoff_s(self._failures - 1, chance=self._chance), spread_s(least_s, chance=self._chance))
+        now_s = self._clock.monotonic_s()
+        self._told_until_s = now_s + ((outcome.retry_after_s if outcome else None) or 0.0)
+        self._not_before_s = now_s + least_s + on_top_s
 
     def _complain(self, what: str) -> None:
         """Say it once, until something else is wrong or all is well again."""

@@ -64,10 +64,11 @@ class JobFinder:
     proc: Path = Path("/proc")
     trouble: str = ""
     _described: dict[str, JobInfo] = field(default_factory=dict)
+    _of_pid: dict[int, str | None] = field(default_factory=dict)  # as found since the last tick began
 
     def holders(self, devices: Iterable[str], processes: Mapping[str, Sequence[int]]) -> dict[str, str]:
         """Device -> key of the job that holds it; a device that no job holds, or several do, is absent."""
-        self.trouble, self._described = "", {}
+        self.trouble, self._described, self._of_pid = "", {}, {}
         host_job = self._from_file(self.path) if self.path and not self.path.is_dir() else self._in_folder("all")
         held = {}
         for device in devices:
@@ -102,15 +103,27 @@ class JobFinder:
 
     def job_of(self, pid: int) -> str | None:
         """The job of a process, by its control group, else by its environment (which only its user may read)."""
+        if pid not in self._of_pid:
+            self._of_pid[pid] = self._find(pid)
+        return self._of_pid[pid]
+
+    def _find(self, pid: int) -> str | None:
         try:
-            found = job_from_cgroup((self.proc / str(pid) / "cgroup").read_text())
+            found = job_from_cgroup(self._read(pid, "cgroup"))
         except OSError:
             found = None
         return found or self._named_by(pid)
 
+    def _read(self, pid: int, name: str) -> str:
+        """Raises:
+        OSError: the process is gone, or another user's.
+        """
+        with open(f"{self.proc}/{pid}/{name}", "rb") as file:  # every GPU's processes, every second: no Path objects
+            return file.read().decode(errors="replace")
+
     def _named_by(self, pid: int) -> str | None:
         try:
-            text = (self.proc / str(pid) / "environ").read_bytes().decode(errors="replace")
+            text = self._read(pid, "environ")
         except OSError:
             return None
         set_to = dict(entry.partition("=")[::2] for entry in text.split("\0"))

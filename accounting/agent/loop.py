@@ -47,7 +47,7 @@ class Loop:
                 self.tick()
             except sqlite3.Error as error:
                 log.warning("the spool cannot be worked: %s", error)
-            if self._finished(once) or stop.wait(self._pause_s()):
+            if self._finished(once) or stop.wait(self.pause_s()):
                 break
         self._courier.hurry()
         while self._only_replays() and self._spool.holds(1) and not stop.wait(REPLAY_POLL_S):
@@ -148,7 +148,12 @@ class Loop:
         for complaint in filter(None, (self._spool.trouble, self._jobs.trouble)):
             log.warning("%s", complaint)
 
-    def _pause_s(self) -> float:
+    def read_now(self) -> None:
+        """Have the next tick read the sensors whatever the interval, as at the edges of a job."""
+        self._next_live_s = min(self._next_live_s, self._clock.monotonic_s())
+
+    def pause_s(self) -> float:
+        """How long until the next tick has something to do."""
         live_s = max(self._next_live_s - self._clock.monotonic_s(), 0.0)
         playing = any(sensor.stream and not sensor.finished for sensor in self._rack.open.values())
         return min(live_s, REPLAY_POLL_S) if playing else live_s
@@ -193,6 +198,9 @@ def _sample(reading: Reading, sensor: Sensor, at: str, job: str | None) -> Devic
 
 def _clean(reading: Reading) -> Reading:
     """What a broken driver calls NaN was not measured."""
+    told = (reading.power_w, reading.energy_j, reading.utilization)
+    if all(value is None or math.isfinite(value) for value in told):
+        return reading
     return replace(
         reading,
         power_w=_finite(reading.power_w),

@@ -96,8 +96,8 @@ class Client:
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ConfigurationError(f"the server {server!r} is not an address like https://greenai.example.org")
         self.url = server.rstrip("/") + PATH
-        self._token, self._timeout_s = token, timeout_s
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._token, self.timeout_s = token, timeout_s
+        self._opener = urllib.request.build_opener(NoRedirect)
 
     def post(self, batch: TelemetryBatch) -> Outcome:
         """Never raises: whatever happens is an outcome."""
@@ -109,7 +109,7 @@ class Client:
                 "User-Agent": f"greenai-agent/{VERSION}",
             }
             request = urllib.request.Request(self.url, gzip.compress(encode(batch), 6), headers, method="POST")
-            with self._opener.open(request, timeout=self._timeout_s) as response:
+            with self._opener.open(request, timeout=self.timeout_s) as response:
                 return _taken(response.status, response.read(MAX_REPLY_BYTES))
         except ConfigurationError as error:
             return Outcome(Kind.BARRED, str(error))
@@ -121,7 +121,7 @@ class Client:
             return Outcome(Kind.BUSY, f"no answer from {self.url}: {reason}")
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: object, **kwargs: object) -> None:
         return None
 
@@ -138,7 +138,7 @@ def _taken(status: int, body: bytes) -> Outcome:
 
 def _refusal(status: int, excerpt: str, headers: Message) -> Outcome:
     detail = f"HTTP {status}: {excerpt}" if excerpt else f"HTTP {status}"
-    wait_s = retry_after_s(headers.get("Retry-After"), now=datetime.now(UTC))
+    wait_s = retry_after_s(headers.get("Retry-After"), now=_servers_now(headers))
     if status in BUSY:
         return Outcome(Kind.BUSY, detail, retry_after_s=wait_s)
     if status == 413:
@@ -151,14 +151,27 @@ def _refusal(status: int, excerpt: str, headers: Message) -> Outcome:
 
 
 def retry_after_s(header: str | None, *, now: datetime) -> float | None:
-    """Seconds, or an HTTP date; at most an hour. None where there is none that can be read."""
+    """Seconds, or an HTTP date; at most an hour. None where there is none that can be read.
+
+    Args:
+        now: by the clock that wrote the date.
+    """
     if header is None:
         return None
     try:
         seconds = float(header) if header.strip().isdigit() else (parsedate_to_datetime(header) - now).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _servers_now(headers: Message) -> datetime:
+    """What the server says the time is, so that a date it gives means what it meant; else ours."""
+    try:
+        said = parsedate_to_datetime(headers["Date"])
+        return said if said.tzinfo else datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return datetime.now(UTC)
 
 
 def _excerpt(error: urllib.error.HTTPError) -> str:

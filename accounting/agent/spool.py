@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from accounting.agent.continuity import CounterMark
 from accounting.agent.spoolfile import SpoolFile, is_damage
@@ -21,6 +22,7 @@ MAX_BYTES = 256 << 20
 MAX_AGE_S = 7 * 86_400.0
 MAX_PARKED = 100_000
 DROP_STEP = 500
+KEPT = tuple(name for name in DeviceSample.__slots__ if name != "seq")  # the number has a column of its own
 COLUMNS = "id, stream_id, seq, spooled_at, body"
 
 
@@ -59,7 +61,8 @@ class Spool:
     @property
     def stream(self) -> str:
         """The boot_id of what this machine measures now: this boot, this spool, and how often counters broke."""
-        return "-".join(self._fact(name) for name in ("machine_boot", "tag", "generation"))
+        facts = self.facts()
+        return "-".join(facts[name] for name in ("machine_boot", "tag", "generation"))
 
     @property
     def trouble(self) -> str:
@@ -244,9 +247,10 @@ class Spool:
 
 
 def _body(sample: DeviceSample, uses: Sequence[DeviceUse] = ()) -> str:
-    fields = {name: value for name, value in asdict(sample).items() if value is not None and name != "seq"}
+    fields = {name: value for name in KEPT if (value := getattr(sample, name)) is not None}
     if uses:
-        fields["uses"] = [asdict(use) for use in uses]
+        told: dict[str, Any] = {"uses": [asdict(use) for use in uses]}
+        fields |= told
     return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
 

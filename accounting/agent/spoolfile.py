@@ -44,7 +44,10 @@ def only_agent(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SpoolBusy(f"an agent already runs on {folder}: stop it, or give another --spool") from None
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile holds the same lock
 
 
 def agent_runs(folder: Path) -> bool:

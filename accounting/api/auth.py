@@ -43,6 +43,13 @@ class Reader(TeamToken):
         return self._token(request)
 
 
+class Poster(TeamToken):
+    """Any token that may post: of a team or of a site."""
+
+    def __call__(self, request: HttpRequest) -> ApiToken:
+        return authenticate(request.headers.get("Authorization"), scope=self._scope, now=datetime.now(UTC))
+
+
 def visibility_of(request: HttpRequest) -> Visibility:
     """What whoever was let in by READER may see."""
     reader: ApiToken | User = request.auth  # type: ignore[attr-defined]
@@ -52,3 +59,4 @@ def visibility_of(request: HttpRequest) -> Visibility:
 READER = Reader(ApiToken.Scope.READ)
 READ = TeamToken(ApiToken.Scope.READ)
 ADMIN = TeamToken(ApiToken.Scope.ADMIN)
+INGEST = Poster(ApiToken.Scope.INGEST)

@@ -1,9 +1,9 @@
-"""A job or a period as a file that others can check: an Impact Framework manifest, or the whole audit trail."""
+"""A job or a period as a file that others check or show: Impact Framework manifest, audit trail, model card."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db.models import Max, Min
@@ -13,11 +13,12 @@ from ninja import Query, Router
 from accounting.api.asking import Narrowed, filters_of, period_of
 from accounting.api.auth import READER, visibility_of
 from accounting.api.problem import Problem
-from accounting.models import LedgerHour
+from accounting.models import Job, LedgerHour
 from accounting.reports.audit_trail import audit_trail
 from accounting.reports.evidence import TooManyRows, by_device_hour, ledger_rows
 from accounting.reports.footprint import slices
 from accounting.reports.impact_manifest import as_yaml, manifest
+from accounting.reports.model_card import NoEmissions, as_front_matter, model_card
 from accounting.reports.quantities import quantities
 
 router = Router(tags=["exports"])
@@ -55,6 +56,28 @@ def audit(
     subject = {"name": _name(asked), "from": start, "to": end, **asked.model_dump(exclude_none=True)}
     trail = audit_trail(rows, subject=subject, totals=totals)
     return _file(JsonResponse(trail, json_dumps_params={"allow_nan": False}), asked, start, "json")
+
+
+@router.get("/model-card", auth=READER)
+def model_card_block(
+    request: HttpRequest,
+    asked: Narrowed = Query(...),  # noqa: B008
+    training_type: Literal["pre-training", "fine-tuning"] | None = None,
+    geographical_location: str | None = Query(None, max_length=200),
+) -> HttpResponse:
+    """A job's `co2_eq_emissions` for a Hugging Face model card (YAML): emissions in grams, over its whole life."""
+    if asked.job is None:
+        raise Problem(422, "bad_parameters", "job: which one? A model card is of one job")
+    filters = filters_of(visibility_of(request), asked)
+    job = Job.objects.get(pk=filters["job_id"])
+    try:
+        card = model_card(job, training_type=training_type, location=geographical_location)
+    except NoEmissions as nothing:
+        raise Problem(404, "unknown_job", str(nothing)) from nothing
+    start, _ = _life(job.pk)
+    response = HttpResponse(as_front_matter(card), content_type="application/yaml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="greenai-model-card-{start:%Y%m%d}.yaml"'
+    return response
 
 
 def _subject(

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: one shape for every refusal of the API."""
 
+import random
 import re
 import uuid
 from typing import Any
@@ -25,7 +26,7 @@ TITLES = {
     422: "The request makes no sense",
     503: "Try again later",
 }
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = (3, 8)  # spread, so that those who were turned away together do not come back together
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -71,10 +72,15 @@ def access_problem(denied: AccessDenied) -> Problem:
     return Problem(403, "not_permitted", denied.detail)
 
 
+def retry_after() -> str:
+    """Seconds to wait before coming back."""
+    return str(random.randint(*RETRY_AFTER_S))
+
+
 def database_problem() -> Problem:
-    """The database is locked, down or full. It may go well next time."""
+    """The database is locked, down, full, read-only or too slow. It may go well next time."""
     detail = "the database did not answer: send this again"
-    return Problem(503, "try_again", detail, Retry_After=str(RETRY_AFTER_S))
+    return Problem(503, "try_again", detail, Retry_After=retry_after())
 
 
 def answer_problems(api: NinjaAPI) -> None:

@@ -25,24 +25,38 @@ from accounting.models import DeviceSample, DirtyHour, Job, LedgerHour
 RUN_GAP_US = US_PER_HOUR  # samples of a batch further apart are looked at as runs of their own
 # Behind a reading of another source, a source's own last reading is sought no further back than this.
 OWN_SOURCE_US = 24 * US_PER_HOUR
+NEAR_US = OWN_SOURCE_US
 SHORT_HOURS = 48
 RUNS_A_QUERY = 500
 SPANS_A_QUERY = 50
 MOST_HOURS = 500_000  # device-hours one batch may restate: more would hold everyone up
 
 DeviceHour = tuple[int, datetime]
+Run = tuple[int, int, int, int]  # device, source, first and last microsecond
+
+# Each is one step in the primary key's index, or a walk over other sources' readings of at most OWN_SOURCE_US. LIMIT 1
+# and not max(): without statistics PostgreSQL takes the day behind a reading for one row and reads all of it.
+_OF_DEVICE = f"SELECT measured_at_us FROM {DeviceSample._meta.db_table} WHERE device_id = run.column2 AND WITHIN"
+_LAST, _FIRST = "ORDER BY measured_at_us DESC LIMIT 1", "ORDER BY measured_at_us LIMIT 1"
+_BEFORE = f"({_OF_DEVICE} AND measured_at_us < run.column4 {_LAST})"
+_AFTER = f"({_OF_DEVICE} AND measured_at_us > run.column5 {_FIRST})"
+_OWN = "AND source = run.column3 AND measured_at_us"
+_NEAREST = (
+    f"{_BEFORE}, ({_OF_DEVICE} AND measured_at_us < run.column4 {_OWN} >= run.column4 - {OWN_SOURCE_US} {_LAST}), "
+    f"{_AFTER}, ({_OF_DEVICE} AND measured_at_us > run.column5 {_OWN} <= run.column5 + {OWN_SOURCE_US} {_FIRST})"
+)
 
 
 class TooWide(ValueError):
     """The batch reaches over more device-hours than one transaction should."""
 
 
-def hours_of_samples(changed: SampleColumns) -> set[DeviceHour]:
-    """The device-hours that new samples touch; asked after they were written. One query for 500 runs of samples."""
+def hours_of_samples(changed: SampleColumns, *, now_us: int) -> set[DeviceHour]:
+    """The device-hours that new samples touch; asked after they were written. A query or two for 500 runs."""
     if not len(changed):
         return set()
     at = zip(changed.device_id.tolist(), (changed.measured_at_us // US_PER_HOUR).tolist(), strict=True)
-    return {(device_id, _hour(hour)) for device_id, hour in set(at)} | hours_to_make(_reaches(changed))
+    return {(device_id, _hour(hour)) for device_id, hour in set(at)} | hours_to_make(_reaches(changed, now_us))
 
 
 def hours_of_spans(spans: Iterable[Span]) -> set[DeviceHour]:
@@ -102,7 +116,7 @@ def hours_of_jobs(jobs: Iterable[Job]) -> set[DeviceHour]:
     return set(LedgerHour.objects.filter(job__in=job_ids).order_by().values_list("device_id", "hour"))
 
 
-def _reaches(changed: SampleColumns) -> list[Span]:
+def _reaches(changed: SampleColumns, now_us: int) -> list[Span]:
     """For each run of samples of one device and source, from the reading before its first to the one after its last."""
     order = np.lexsort((changed.measured_at_us, changed.source, changed.device_id))
     device_id, source, at = (c[order] for c in (changed.device_id, changed.source, changed.measured_at_us))
@@ -112,31 +126,41 @@ def _reaches(changed: SampleColumns) -> list[Span]:
     spans = []
     for start in range(0, len(runs), RUNS_A_QUERY):
         some = runs[start : start + RUNS_A_QUERY]
-        for (device, _, first_us, last_us), neighbours in zip(some, _neighbours(some), strict=True):
+        for (device, _, first_us, last_us), neighbours in zip(some, _neighbours(some, now_us), strict=True):
             ends = [first_us, last_us, *(n for n in neighbours if n is not None)]
             spans.append(Span(device, min(ends), max(ends)))
     return spans
 
 
-def _neighbours(runs: list[tuple[int, int, int, int]]) -> list[tuple[int | None, ...]]:
+def _neighbours(runs: list[Run], now_us: int) -> list[list[int | None]]:
     """Of each run (device, source, first, last): the reading before and after, of any source and of its own.
 
-    Whole numbers only, so they stand in the text. Each of the four is one step in the primary key's index, or a walk
-    over other sources' readings of at most OWN_SOURCE_US. LIMIT 1 and not max(): without statistics PostgreSQL takes
-    the day behind a reading for one row and reads all of it.
+    All that lies near is one query over a few days of the table, whose bounds stand in it as numbers: PostgreSQL then
+    leaves the other days out when it plans. Only who has nothing near is looked for in all the days before or after,
+    and after only where there are any: nothing comes later than now.
     """
-    select = f"SELECT measured_at_us FROM {DeviceSample._meta.db_table} WHERE device_id = run.column2"
-    before = f"{select} AND measured_at_us < run.column4"
-    after = f"{select} AND measured_at_us > run.column5"
-    own_before = f"{before} AND source = run.column3 AND measured_at_us >= run.column4 - {OWN_SOURCE_US}"
-    own_after = f"{after} AND source = run.column3 AND measured_at_us <= run.column5 + {OWN_SOURCE_US}"
-    last, first = "ORDER BY measured_at_us DESC LIMIT 1", "ORDER BY measured_at_us LIMIT 1"
+    first_us, last_us = min(run[2] for run in runs) - NEAR_US, max(run[3] for run in runs) + NEAR_US
+    until = last_us if last_us < now_us else None
+    found = [list(row) for row in _ask(_NEAREST, runs, DeviceSample.between(first_us, until))]
+    if connection.vendor != "postgresql":
+        return found  # that was everything
+    for column, select, rest in (
+        (0, _BEFORE, DeviceSample.between(None, first_us - 1)),
+        (2, _AFTER, DeviceSample.between(last_us + 1, None)),
+    ):
+        alone = [n for n, row in enumerate(found) if row[column] is None and (column == 0 or until is not None)]
+        for n, (far,) in zip(alone, _ask(select, [runs[n] for n in alone], rest), strict=True):
+            found[n][column] = far
+    return found
+
+
+def _ask(select: str, runs: list[Run], within: str) -> list[tuple[int | None, ...]]:
+    """One row a run, in order. Whole numbers only, so they stand in the text."""
+    if not runs:
+        return []
     values = ",".join(f"({n},{d},{s},{f},{e})" for n, (d, s, f, e) in enumerate(runs))
     with connection.cursor() as cursor:
-        cursor.execute(f"""
-            SELECT ({before} {last}), ({own_before} {last}), ({after} {first}), ({own_after} {first})
-            FROM (VALUES {values}) AS run ORDER BY run.column1
-        """)
+        cursor.execute(f"SELECT {select.replace('WITHIN', within)} FROM (VALUES {values}) AS run ORDER BY run.column1")
         return cursor.fetchall()
 
 

@@ -7,23 +7,39 @@ reach another team's machine. A device that a sample names before anyone describ
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import Q
 
 from accounting.ingest.shapes import CheckedBatch
 from accounting.models import ApiToken, Device, Host
 
+_HOST, _DEVICE = Host._meta.db_table, Device._meta.db_table
 DESCRIBED = ("kind", "model", "tdp_w", "memory_bytes")
 
 
-@dataclass(slots=True)
+@dataclass
 class Fleet:
     """What the names of one batch stand for."""
 
     host_ids: dict[str, int]
-    devices: dict[tuple[int, str], Device]  # every device of those hosts, by host and key
+    device_ids: dict[tuple[int, str], int]  # every device of those hosts, by host and key
     own_host: str | None = None  # the agent's: what an item without a host means
+    older: bool = False  # whether a sample may be from before its device is said to have come
     redescribed: list[Device] = field(default_factory=list)  # known before, and to be counted otherwise now
+
+    @cached_property
+    def devices(self) -> dict[tuple[int, str], Device]:
+        """The devices themselves, for the few batches that need more than their numbers. One query."""
+        return _devices(self.host_ids.values())
+
+    def device_id(self, host: str | None, key: str) -> int:
+        return self.device_ids[self.host_ids[host or self.own_host or ""], key]
+
+    def device_ids_of(self, host: str | None) -> list[int]:
+        host_id = self.host_ids[host or self.own_host or ""]
+        return [pk for (held_by, _), pk in sorted(self.device_ids.items()) if held_by == host_id]
 
     def device(self, host: str | None, key: str) -> Device:
         return self.devices[self.host_ids[host or self.own_host or ""], key]
@@ -38,22 +54,36 @@ def register(batch: CheckedBatch, *, token: ApiToken, now: datetime) -> Fleet:
     own_host = batch.agent.host if batch.agent is not None else None
     named = {(s.host or own_host, s.device) for s in (*batch.device_samples, *batch.device_uses, *batch.energy_spans)}
     named |= {(item.host or own_host, item.device) for item in (*batch.devices, *batch.job_marks)}
-    fleet = _find({host for host, _ in named} | ({own_host} if own_host is not None else set()), token)
+    told = [*(s.measured_at for s in batch.device_samples), *(span.started_at for span in batch.energy_spans)]
+    first = min(told, default=None)
+    fleet = _find({host for host, _ in named} | ({own_host} if own_host is not None else set()), token, first)
     fleet.own_host = own_host
     _add_devices({(fleet.host_ids[host], key) for host, key in named if key is not None}, fleet, now)
     _describe(batch, fleet)
     return fleet
 
 
-def _find(names: set[str], token: ApiToken) -> Fleet:
-    """The hosts of these names with every device they have."""
-    mine = Q(host__team=token.team_id) if token.team_id is not None else Q(host__site=token.site_id, host__team=None)
-    devices = Device.objects.filter(mine, host__name__in=names).annotate(host_name=F("host__name")).order_by()
-    known = {(device.host_id, device.key): device for device in devices}
-    host_ids = {device.host_name: device.host_id for device in known.values()}
-    if missing := names - host_ids.keys():
-        host_ids |= _hosts(missing, token)
-    return Fleet(host_ids, known)
+def _find(names: set[str], token: ApiToken, first: datetime | None) -> Fleet:
+    """The hosts of these names with every device they have. One query, written out: every batch asks it."""
+    fleet = Fleet({}, {})
+    if not names:
+        return fleet
+    mine, owner = "h.site_id = %s AND h.team_id IS NULL", token.site_id
+    if token.team_id is not None:
+        mine, owner = "h.team_id = %s", token.team_id
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT h.name, h.id, d.key, d.id, d.acquired_at > %s FROM {_HOST} h JOIN {_DEVICE} d ON d.host_id = h.id "
+            f"WHERE {mine} AND h.name IN ({', '.join(['%s'] * len(names))})",
+            [connection.ops.adapt_datetimefield_value(first), owner, *names],
+        )
+        for name, host_id, key, pk, later in cursor.fetchall():
+            fleet.host_ids[name] = host_id
+            fleet.device_ids[host_id, key] = pk
+            fleet.older = fleet.older or bool(later)
+    if missing := names - fleet.host_ids.keys():
+        fleet.host_ids |= _hosts(missing, token)
+    return fleet
 
 
 def _hosts(names: set[str], token: ApiToken) -> dict[str, int]:
@@ -74,12 +104,14 @@ def _devices(host_ids: Iterable[int]) -> dict[tuple[int, str], Device]:
 
 
 def _add_devices(named: set[tuple[int, str]], fleet: Fleet, now: datetime) -> None:
-    missing = sorted(named - fleet.devices.keys())
+    missing = sorted(named - fleet.device_ids.keys())
     if missing:
         fleet.redescribed += _sharing_a_server({host_id for host_id, _ in missing}, fleet)
         new = [Device(host_id=host_id, key=key, acquired_at=now) for host_id, key in missing]
         Device.objects.bulk_create(new, ignore_conflicts=True)
         fleet.devices |= _devices({host_id for host_id, _ in missing})
+        fleet.device_ids |= {place: device.pk for place, device in fleet.devices.items()}
+        fleet.older = True
 
 
 def _sharing_a_server(joined: set[int], fleet: Fleet) -> list[Device]:

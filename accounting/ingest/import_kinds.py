@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounting.agent.wire import TelemetryBatch
-from accounting.ingest.formats import slurm
+from accounting.ingest.codecarbon_file import beside_live
+from accounting.ingest.formats import codecarbon_csv, slurm
 from accounting.ingest.formats.imported import ImportedFile, ImportRefused
 from accounting.ingest.formats.slurm_table import is_sacct
 from accounting.models import ApiToken, FileImport
@@ -25,6 +26,12 @@ class ImportKind:
 
 
 KINDS: Mapping[str, ImportKind] = {
+    FileImport.Kind.CODECARBON: ImportKind(
+        codecarbon_csv.parse,
+        lambda first_line: "timestamp" in first_line and "energy_consumed" in first_line,
+        frozenset({"time_zone", "team", "pue", "host", "project"}),
+        beside_live,
+    ),
     FileImport.Kind.SLURM: ImportKind(
         slurm.parse,
         is_sacct,

@@ -1,7 +1,8 @@
 """Device samples into the table: what is new, what came before, what contradicts.
 
-The same key with the same values is a duplicate; with other values a conflict, kept aside; with a higher revision a
-correction, which replaces. A sequence number that was taken cannot come back under another key.
+Of the same key, what tells nothing new is a duplicate; what tells fields that were left out so far completes the row;
+what tells a field otherwise is a conflict, kept aside; a higher revision is a correction, which replaces. A sequence
+number that was taken cannot come back under another key.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from accounting.ingest import bulk
 from accounting.ingest.columns import NO_SEQ, SampleColumns
+from accounting.ingest.readings import Key, Row, rows
 from accounting.ingest.streams import Ranges, taken_among
 from accounting.models import SampleConflict
 
@@ -21,35 +23,56 @@ from accounting.models import SampleConflict
 class Kept:
     """What became of a batch's device samples."""
 
-    changed: SampleColumns  # new or corrected: what the ledger does not know yet
+    changed: SampleColumns  # new, completed or corrected: what the ledger does not know yet
+    accepted: int = 0  # samples that told something new
     duplicates: int = 0
     conflicts: list[SampleConflict] = field(default_factory=list)
 
 
 def keep(samples: SampleColumns, *, taken: Ranges, epoch: int, received_at_us: int, now: datetime) -> Kept:
-    """Write what is new. In the caller's transaction; two statements when nothing was sent before."""
+    """Write what is new. In the caller's transaction; one statement when nothing was sent before."""
     samples = samples.by_key()
     fresh = _first_of_key(samples) & ~_taken(samples, taken)
     counted = np.zeros(len(samples), dtype=bool)
     counted[fresh] = bulk.insert_new(samples.take(fresh), epoch=epoch, received_at_us=received_at_us)
     rest = np.flatnonzero(~counted)
     kept = Kept(samples)
-    again = samples.take(rest)
-    standing = bulk.stored(sorted(set(again.key_tuples())))
-    for at, key, row in zip(rest.tolist(), again.key_tuples(), bulk.rows(again), strict=True):
-        before = standing.get(key)
-        if before is None:
-            kept.conflicts.append(_conflict(key, {"seq": int(samples.seq[at])}, row, now))
-        elif row.revision > before.revision:
-            bulk.replace(key, row, epoch=epoch, received_at_us=received_at_us)
-            standing[key] = row
-            counted[at] = True
-        elif row.reading == before.reading or row.revision < before.revision:
-            kept.duplicates += 1
-        else:
-            kept.conflicts.append(_conflict(key, _described(before), row, now))
+    if rest.size:
+        counted[rest] = _keep_rest(samples.take(rest), kept, epoch=epoch, received_at_us=received_at_us, now=now)
+    kept.accepted = int(counted.sum())
     kept.changed = samples.take(counted)
     return kept
+
+
+def _keep_rest(again: SampleColumns, kept: Kept, *, epoch: int, received_at_us: int, now: datetime) -> list[bool]:
+    """Samples whose key or number came before, in this batch or any: which of them tell something new."""
+    keys = again.key_tuples()
+    standing = bulk.stored(sorted(set(keys)))
+    news: dict[Key, Row] = {}
+    told = []
+    for seq, key, row in zip(again.seq.tolist(), keys, rows(again, epoch=epoch), strict=True):
+        before = standing.get(key)
+        after = _what_stands(before, row)
+        told.append(after is not None and after != before)
+        if after is None:
+            known = {"seq": seq} if before is None else _described(before)
+            kept.conflicts.append(_conflict(key, known, row, now))
+        elif after == before:
+            kept.duplicates += 1
+        else:
+            standing[key] = news[key] = after
+    if news:
+        bulk.replace(news, received_at_us=received_at_us)
+    return told
+
+
+def _what_stands(before: Row | None, row: Row) -> Row | None:
+    """What is to stand under the key from now on; None for a contradiction."""
+    if before is None:
+        return None  # the number was taken, under another key
+    if row.revision != before.revision:
+        return max(row, before, key=lambda either: either.revision)
+    return before.completed(row) if before.reading.agrees(row.reading) else None
 
 
 def set_aside(conflicts: list[SampleConflict]) -> None:
@@ -81,7 +104,7 @@ def _taken(samples: SampleColumns, taken: Ranges) -> NDArray[np.bool_]:
     return before | (numbered & ~firsts)
 
 
-def _conflict(key: bulk.Key, before: dict[str, object], row: bulk.Row, now: datetime) -> SampleConflict:
+def _conflict(key: Key, before: dict[str, object], row: Row, now: datetime) -> SampleConflict:
     device_id, measured_at_us, source = key
     offered = {"source": source, **_described(row)}
     return SampleConflict(
@@ -89,7 +112,7 @@ def _conflict(key: bulk.Key, before: dict[str, object], row: bulk.Row, now: date
     )
 
 
-def _described(row: bulk.Row) -> dict[str, object]:
+def _described(row: Row) -> dict[str, object]:
     return {**row.reading._asdict(), "revision": row.revision}
 
 

@@ -84,7 +84,7 @@ def poster_of(run: str) -> int:
 def _row(item: Any, fleet: Fleet, jobs: Jobs, poster: int, now: datetime, import_id: int | None) -> EnergySpan:
     started_us, ended_us = microsecond(item.started_at), microsecond(item.ended_at)
     return EnergySpan(
-        device_id=fleet.device(item.host, item.device).pk,
+        device_id=fleet.device_id(item.host, item.device),
         source=SOURCES[item.source],
         poster=poster_of(item.run) if item.run else poster,
         started_at_us=started_us,

@@ -29,7 +29,10 @@ from accounting.ingest.dirty import (
 )
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
+from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
+from accounting.ingest.partitions import days_of, written
+from accounting.ingest.retirement import without_old
 from accounting.ingest.samples import keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.spans import KeptSpans, keep_spans
@@ -52,6 +55,7 @@ def store(
     errors: Iterable[ItemError] = (),
     import_id: int | None = None,
     marked: set[DeviceHour] | None = None,
+    protocol: str = "telemetry",
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
 
@@ -61,6 +65,7 @@ def store(
         errors: what `validate.parse` found.
         import_id: the `FileImport` that brought its spans and marks.
         marked: is given the device-hours that the ledger must make again.
+        protocol: what the poster speaks; only counted by it.
 
     Raises:
         EnvelopeError: a batch made in Python cannot be read.
@@ -69,8 +74,12 @@ def store(
     if isinstance(batch, wire.TelemetryBatch):
         batch, found = check(batch, latest=latest_accepted(now))
         errors = [*errors, *found]
-    with transaction.atomic():
-        return _store(admit(batch, token=token, errors=errors), token, now, import_id, marked)
+
+    def write() -> TelemetryReply:
+        with transaction.atomic():
+            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol, marked)
+
+    return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
 
 def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
@@ -79,10 +88,16 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
 
 
 def _store(
-    admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, marked: set[DeviceHour] | None
+    admitted: Admitted,
+    token: ApiToken,
+    now: datetime,
+    import_id: int | None,
+    protocol: str,
+    marked: set[DeviceHour] | None,
 ) -> TelemetryReply:
+    fleet = register(admitted.batch, token=token, now=now)
+    admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
-    fleet = register(batch, token=token, now=now)
     stream = None
     if batch.agent is not None:
         stream = hear(batch.agent, host_id=fleet.host_ids[batch.agent.host], now=now)
@@ -109,7 +124,7 @@ def _store(
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
-    hours = hours_of_samples(kept.changed) | hours_of_spans(told.spans)
+    hours = hours_of_samples(kept.changed, now_us=now_us) | hours_of_spans(told.spans)
     hours |= hours_to_make(gained) | hours_to_restate(spans)
     hours |= hours_of_jobs(jobs.moved)
     DirtyHour.objects.mark(hours, now=now)
@@ -118,13 +133,16 @@ def _store(
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates
-    accepted = len(kept.changed) + len(facility.changed_us) + uses.accepted + told.accepted
-    return TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    accepted = kept.accepted + len(facility.changed_us) + uses.accepted + told.accepted
+    reply = TelemetryReply(accepted, duplicates, len(conflicts), len(errors), errors)
+    told_of = [*np.unique(samples.device_id).tolist(), *{span.device_id for span in told.spans}]
+    count_intake(reply, token=token, protocol=protocol, device_ids=told_of, now=now)
+    return reply
 
 
 def _columns(batch: CheckedBatch, fleet: Fleet, jobs: Jobs) -> SampleColumns:
     named = [(sample.host, sample.device) for sample in batch.device_samples]
-    ids = {name: fleet.device(*name).pk for name in set(named)}
+    ids = {name: fleet.device_id(*name) for name in set(named)}
     job_ids = jobs.ids_of([sample.job for sample in batch.device_samples])
     return columns(batch.device_samples, [ids[name] for name in named], job_ids)
 
@@ -152,7 +170,9 @@ def _firsts(changed: SampleColumns, spans: Iterable[Span]) -> dict[int, int]:
 
 def _lower_acquired(firsts: Mapping[int, int], fleet: Fleet) -> list[Span]:
     """A device was in service when it was read, however late the reading comes in. The time it gains by that."""
-    gained = []
+    gained: list[Span] = []
+    if not fleet.older:
+        return gained
     known = {device.pk: device for device in fleet.devices.values()}
     for device_id, first_us in sorted(firsts.items()):
         acquired_us = microsecond(known[device_id].acquired_at)

@@ -54,7 +54,7 @@ def keep_uses(items: Sequence[Any], fleet: Fleet, jobs: Jobs, *, now: datetime) 
 
 def _row(item: Any, fleet: Fleet, jobs: Jobs, now: datetime) -> DeviceUse:
     return DeviceUse(
-        device_id=fleet.device(item.host, item.device).pk,
+        device_id=fleet.device_id(item.host, item.device),
         measured_at_us=microsecond(item.measured_at),
         job_id=jobs.by_key[jobs.key(item.job)].pk,
         mig_slice=item.mig_slice,

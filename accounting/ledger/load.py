@@ -1,7 +1,7 @@
 """Bulk loads: what a rebuild of many device-hours needs, in a handful of queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -22,6 +22,7 @@ from accounting.models import Device, DeviceSample, DeviceUse, EnergySpan, Job, 
 
 REACH_US = 2 * US_PER_HOUR  # a source that speaks less often counts only where no other one does
 FOREVER_US = 1 << 62
+_DAYS_NEAR_US = 48 * US_PER_HOUR
 
 _TABLE = DeviceSample._meta.db_table
 _JOIN = f"JOIN {_TABLE} s ON s.device_id = w.d"
@@ -71,12 +72,14 @@ def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     """For each window its sources, best first, with every source's nearest neighbours beyond both edges.
 
     A neighbour within `REACH_US` is found for each source and poster; further out, only the nearest of all. Spans of
-    energy come whole, as far as they touch the window. Six queries.
+    energy come whole, as far as they touch the window. Five queries, up to four more for windows that stand alone.
     """
     if not windows:
         return []
     inside = _query(
-        windows, f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b"
+        windows,
+        f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b "
+        f"AND {_between(windows, 0)}",
     )
     read = _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
     for of_window, spans in zip(read, load_spans(windows), strict=True):
@@ -198,39 +201,66 @@ def hours_with_samples() -> Iterator[tuple[int, datetime]]:
 
 def _neighbour_moments(windows: Sequence[Window]) -> set[tuple[int, int]]:
     """(window, moment) of the readings just outside: per source and poster within reach, else the nearest of all."""
-    near = [
-        _query(
-            windows,
-            f"SELECT w.i, max(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us < w.a "
-            "AND s.measured_at_us >= w.a - %s GROUP BY w.i, s.source, s.epoch",
-            REACH_US,
-        ),
-        _query(
-            windows,
-            f"SELECT w.i, min(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us >= w.b "
-            "AND s.measured_at_us < w.b + %s GROUP BY w.i, s.source, s.epoch",
-            REACH_US,
-        ),
-    ]
-    far = _query(
+    near_before = _query(
         windows,
-        f"SELECT w.i, (SELECT max(s.measured_at_us) FROM {_TABLE} s WHERE s.device_id = w.d "
-        f"AND s.measured_at_us < w.a), (SELECT min(s.measured_at_us) FROM {_TABLE} s WHERE s.device_id = w.d "
-        "AND s.measured_at_us >= w.b) FROM w",
+        f"SELECT w.i, max(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us < w.a "
+        f"AND s.measured_at_us >= w.a - {REACH_US} AND {_between(windows, REACH_US)} GROUP BY w.i, s.source, s.epoch",
     )
-    nearest = {(i, moment) for i, before, after in far for moment in (before, after) if moment is not None}
-    return nearest | {(i, moment) for found in near for i, moment in found}
+    near_after = _query(
+        windows,
+        f"SELECT w.i, min(s.measured_at_us) FROM w {_JOIN} AND s.measured_at_us >= w.b "
+        f"AND s.measured_at_us < w.b + {REACH_US} AND {_between(windows, REACH_US)} GROUP BY w.i, s.source, s.epoch",
+    )
+    before = _far(windows, {i for i, _ in near_before}, "s.measured_at_us < w.a", "<", "DESC")
+    after = _far(windows, {i for i, _ in near_after}, "s.measured_at_us >= w.b", ">=", "ASC")
+    return {*near_before, *near_after, *before, *after}
+
+
+def _far(windows: Sequence[Window], known: Set[int], beyond: str, side: str, order: str) -> list[tuple[int, int]]:
+    """The nearest reading on one side of the windows that have none within reach: in the days near them, else anywhere.
+
+    The bounds in time stand in the query as numbers: PostgreSQL then leaves the other days out when it plans.
+    """
+    found: list[tuple[int, int]] = []
+    alone = [i for i in range(len(windows)) if i not in known]
+    for within in (_DAYS_NEAR_US, FOREVER_US) if connection.vendor == "postgresql" else (FOREVER_US,):
+        if not alone:
+            break
+        some = [windows[i] for i in alone]
+        bounds = _between(some, within) if within < FOREVER_US else _one_side(some, side)
+        rows = _query(
+            some,
+            f"SELECT w.i, (SELECT s.measured_at_us FROM {_TABLE} s WHERE s.device_id = w.d AND {beyond} AND {bounds} "
+            f"ORDER BY s.measured_at_us {order} LIMIT 1) FROM w",
+        )
+        found += [(alone[k], moment) for k, moment in rows if moment is not None]
+        alone = [alone[k] for k, moment in sorted(rows) if moment is None]
+    return found
+
+
+def _one_side(windows: Sequence[Window], side: str) -> str:
+    if side == "<":
+        return DeviceSample.between(None, max(w.start_us for w in windows), column="s.measured_at_us")
+    return DeviceSample.between(min(w.end_us for w in windows), None, column="s.measured_at_us")
+
+
+def _between(windows: Sequence[Window], reach_us: int) -> str:
+    """That a reading lies within reach of the first and the last of the windows."""
+    first_us, last_us = min(w.start_us for w in windows) - reach_us, max(w.end_us for w in windows) + reach_us
+    return DeviceSample.between(first_us, last_us, column="s.measured_at_us")
 
 
 def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> list[tuple[Any, ...]]:
     """The readings of every source at the given moments."""
     if not moments:
         return []
+    at = [moment for _, moment in moments]
     values = ", ".join(["(%s, %s, %s)"] * len(moments))
     parameters = [x for i, moment in sorted(moments) for x in (i, windows[i].device_id, moment)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m",
+            f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m "
+            f"AND {DeviceSample.between(min(at), max(at), column='s.measured_at_us')}",
             parameters,
         )
         return list(cursor.fetchall())

@@ -1,9 +1,10 @@
 """Dirty device-hours -> energy -> ledger -> roll-ups: a pure function of what is stored and, in an open hour, now."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Set
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from datetime import date, datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
@@ -12,6 +13,7 @@ from accounting.factorbook.making import makings
 from accounting.factorbook.sites import site_factors
 from accounting.factorbook.terms import SiteFactors
 from accounting.factors.catalog import Catalog
+from accounting.ledger import worklist
 from accounting.ledger.book_lock import share_book
 from accounting.ledger.device_energy import energy_of
 from accounting.ledger.energy_hours import EnergyRow
@@ -29,7 +31,7 @@ from accounting.ledger.making_hours import Place, embodied_of, job_use_s, mean_u
 from accounting.ledger.marking import mark_everything, mark_in_service, mark_site
 from accounting.ledger.matching import note_hours, settle
 from accounting.ledger.paid import rentals
-from accounting.ledger.rollups import roll_up
+from accounting.ledger.rollups import roll_up, take_day
 from accounting.ledger.save import Owner, replace_energy, replace_ledger, sealed_rows
 from accounting.ledger.site_power import site_power_w
 from accounting.methods.records import Figure
@@ -38,24 +40,29 @@ from accounting.models import Device, DirtyHour, EnergyHour
 
 __all__ = ["mark_in_service", "mark_site", "rebuild_dirty", "rebuild_everything"]
 
-ROUND = 1_000  # device-hours whose roll-ups are recomputed together
-CHUNK = 100  # device-hours in one transaction: well under a second of work, so that a poster never waits long
+ROUND = 4_000  # device-hours at most before their roll-ups are recomputed
+# Device-hours in one transaction, which whoever changes factors waits for; in SQLite, with its one writer, posters too.
+CHUNK = 100 if settings.SQLITE else 250
 _WHOLE_S = S_PER_HOUR - 1e-3
 
 
-def rebuild_dirty(*, now: datetime, limit: int = 10_000) -> int:
-    """Rebuild dirty device-hours, oldest marks first, and return how many were done; 0: nothing is left to do.
+def rebuild_dirty(*, now: datetime, limit: int = 10_000, open_hours: bool = False) -> int:
+    """Rebuild dirty device-hours, oldest marks first, and return how many were made; 0: nothing is left to do.
 
-    Each chunk is a transaction of its own, and a round of chunks ends with one for the roll-ups, which clears the
-    marks that have not been renewed since they were read. Whatever dies in between leaves its marks, so the work is
-    done again. Hours that another worker has in hand are left to it (PostgreSQL). Once nothing is dirty the contracts
-    are matched, and the hours that this changes are rebuilt in the same way.
+    Any number of workers may run it at once on PostgreSQL: each chunk of hours is made by one of them, each day is
+    rolled up by one of them, and what others have in hand is left to them. Every chunk and every roll-up of a day is a
+    transaction of its own; whatever dies in between leaves its marks, so the work is done again. Once nothing is due
+    the contracts are matched, and the hours that this changes are rebuilt in the same way.
+
+    Args:
+        open_hours: make running hours however young their marks are.
     """
     done = 0
     while done < limit:
-        count = _rebuild_round(now=now, size=min(ROUND, limit - done))
+        worklist.pulse(now=now)
+        count = _make(worklist.due(now=now, most=min(ROUND, limit - done), open_hours=open_hours), now=now)
         done += count
-        if not count and not settle(now=now):
+        if not _roll_up_made() and not count and not settle(now=now):
             break
     return done
 
@@ -64,40 +71,47 @@ def rebuild_everything(*, now: datetime) -> int:
     """Mark every device-hour that there is anything of, and rebuild until nothing is dirty. Reads every sample."""
     mark_everything(now=now)
     done = 0
-    while count := rebuild_dirty(now=now):
+    while count := rebuild_dirty(now=now, open_hours=True):
         done += count
     return done
 
 
-def _rebuild_round(*, now: datetime, size: int) -> int:
-    """One round: hours of many devices together, so that each roll-up is recomputed once."""
-    waiting = DirtyHour.objects.order_by("marked_at", "hour", "device_id").values_list("device_id", "hour", "pk")[:size]
-    ids = [pk for _, _, pk in sorted(waiting)]  # by device, so that neighbouring hours load together
-    done: list[DirtyHour] = []
-    holes: set[tuple[int, datetime]] = set()
-    for k in range(0, len(ids), CHUNK):
+def _make(pks: Sequence[int], *, now: datetime) -> int:
+    """Make the rows of these marks, chunk by chunk, but for what other workers have in hand. Returns how many."""
+    done = 0
+    for k in range(0, len(pks), CHUNK):
         with transaction.atomic():
-            share_book()  # before any row is locked: whoever changes a factor waits for this chunk, or this one for it
-            dirty = list(DirtyHour.objects.select_for_update(skip_locked=True).filter(pk__in=ids[k : k + CHUNK]))
-            holes |= _replace({(d.device_id, d.hour) for d in dirty}, now=now)
-        done += dirty
-    if holes:  # in a transaction of their own: a mark may wait for a poster, and must hold nothing while it does
-        DirtyHour.objects.mark(holes, now=now)  # before the marks that led here are gone: a kill in between loses none
-    if done:
-        with transaction.atomic():
-            share_book()
-            roll_up({(d.device_id, d.hour) for d in done})
-            note_hours({d.hour for d in done})
-            _clear(done)
-    return len(done)
+            share_book()  # before any lock of an hour: whoever changes a factor waits for this chunk, or it for them
+            taken = worklist.take(pks[k : k + CHUNK])
+            if not taken:
+                continue
+            holes = _replace({one.device_hour for one in taken}, now=now)
+            worklist.note_made(taken)
+        if holes:  # marked in a transaction of its own, which may wait for a poster and must hold nothing meanwhile
+            DirtyHour.objects.mark(holes, now=now)
+        done += len(taken)
+    return done
 
 
-def _clear(done: list[DirtyHour]) -> None:
-    """Remove the marks that are still the ones that were read. Locks them in the order in which posters do."""
-    read = {dirty.pk: dirty.stamp for dirty in done}
-    standing = DirtyHour.objects.select_for_update().filter(pk__in=read).order_by("device_id", "hour")
-    same = [pk for pk, stamp in standing.values_list("pk", "stamp") if stamp == read[pk]]
-    DirtyHour.objects.filter(pk__in=same).delete()
+def _roll_up_made() -> int:
+    """Roll up what is made, whoever made it, day by day, but for days that another worker has in hand.
+
+    Returns how many marks that settled.
+    """
+    return sum(_roll_up_day(day) for day in worklist.made_days())
+
+
+@transaction.atomic
+def _roll_up_day(day: date) -> int:
+    share_book()
+    if not take_day(day):
+        return 0
+    made = worklist.made_on(day)
+    if not made:
+        return 0
+    roll_up({(device_id, hour) for _, device_id, hour, _ in made})
+    note_hours({hour for _, _, hour, _ in made})
+    return worklist.clear(made)
 
 
 def _replace(device_hours: Collection[tuple[int, datetime]], *, now: datetime) -> set[tuple[int, datetime]]:

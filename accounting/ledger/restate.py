@@ -134,7 +134,9 @@ def _settled(pk: int, *, now: datetime) -> bool:
     marks = DirtyHour.objects.filter(
         device=OuterRef("device"),
         hour__range=(OuterRef("first_hour"), OuterRef("last_hour")),
-        marked_at__lte=locked.at,  # a mark that came since is of another cause
+    ).filter(
+        Q(marked_at__lte=locked.at)  # a mark that came since is of another cause
+        | Q(made__isnull=False)  # whose roll-ups are still to come
     )
     if locked.devices.filter(Exists(marks)).exists():
         return False

@@ -18,14 +18,11 @@ from accounting.models.ledger import PARTS, QUANTITIES
 COLUMNS = (*(f"{name}{bound}" for name in QUANTITIES for bound in ("_low", "", "_high")), *PARTS)
 _BESIDE = ("status", "factor_ids")
 _LOCK = 0x6C656467  # "ledg": the key of the advisory lock, the same in every worker
+_DAY_LOCK = 0x6461  # "da": beside it the number of the day
 
 
 def roll_up(device_hours: Collection[tuple[int, datetime]]) -> None:
-    """Recompute every roll-up that these device-hours touch, inside the caller's transaction.
-
-    One transaction at a time gets past the lock, and holds it until it has committed: the next one sees its rows.
-    """
-    one_at_a_time()
+    """Recompute every roll-up that these device-hours touch, inside the caller's transaction, which took their days."""
     hours = {hour for _, hour in device_hours}
     days = {_day(hour) for hour in hours}
     _team_hours(hours)
@@ -34,8 +31,21 @@ def roll_up(device_hours: Collection[tuple[int, datetime]]) -> None:
         _device_days(day, {device_id for device_id, hour in device_hours if _day(hour) == day})
 
 
+def take_day(day: date) -> bool:
+    """Have the roll-ups of a UTC day for oneself until the transaction ends; False: another worker has them.
+
+    Whoever holds a day commits before the next one gets it, so that it sees all rows below. SQLite has one writer.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_DAY_LOCK << 32 | day.toordinal()])
+        return bool(cursor.fetchone()[0])
+
+
 def one_at_a_time() -> None:
-    """Hold the lock of the roll-ups until the transaction ends. SQLite has one writer at a time anyway."""
+    """Have the roll-ups of all days for oneself until the transaction ends, once those under way have committed."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

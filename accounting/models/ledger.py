@@ -6,14 +6,14 @@ missing energy is not in the sums.
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 
-from accounting.models.fleet import Device, Job, Project, Site, Team
+from accounting.models.fleet import Device, Host, Job, Project, Site, Team
 from accounting.models.telemetry import FacilitySample
 
 QUANTITIES = (
@@ -49,11 +49,64 @@ class DirtyHours(models.QuerySet["DirtyHour"]):
         machines drew together.
         """
         stale = set(device_hours)
-        stale |= _parts_of_nodes(stale)
-        stale |= _mates_at_sites(stale)
-        stamp = secrets.randbits(62)
-        rows = [DirtyHour(device_id=d, hour=h, marked_at=now, stamp=stamp) for d, h in sorted(stale)]
-        self.bulk_create(rows, 1000, update_conflicts=True, update_fields=["stamp"], unique_fields=["device", "hour"])
+        if not stale:
+            return
+        stale |= _beside(stale)
+        _keep_marks(self.model._meta.db_table, sorted(stale), now=now, stamp=secrets.randbits(62))
+
+    def stale(self) -> "DirtyHours":
+        """Those whose rows are to be made: no rebuild has read their newest mark yet."""
+        return self.exclude(made=F("stamp"))
+
+
+def _keep_marks(table: str, device_hours: Sequence[tuple[int, datetime]], *, now: datetime, stamp: int) -> None:
+    """One statement, rows locked in the given order. A mark of an hour that is waiting keeps the older mark's age; of
+    an hour whose rows are made and only wait for their roll-ups it is a new one."""
+    conflict = (
+        "ON CONFLICT (device_id, hour) DO UPDATE SET stamp = excluded.stamp, "
+        f"marked_at = CASE WHEN {table}.made = {table}.stamp THEN excluded.marked_at ELSE {table}.marked_at END"
+    )
+    insert = f"INSERT INTO {table} (device_id, hour, marked_at, stamp)"
+    devices, hours = zip(*device_hours, strict=True)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            rows = "SELECT d, h, %s::timestamptz, %s::bigint FROM unnest(%s::bigint[], %s::timestamptz[]) AS m(d, h)"
+            cursor.execute(f"{insert} {rows} {conflict}", [now, stamp, list(devices), list(hours)])
+        else:
+            prepared = connection.ops.adapt_datetimefield_value
+            cells = [(d, prepared(h), prepared(now), stamp) for d, h in device_hours]
+            cursor.executemany(f"{insert} VALUES (%s, %s, %s, %s) {conflict}", cells)
+
+
+def _beside(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
+    """What hangs on these device-hours. One query where nothing does, else two or three."""
+    places = _places(device_hours)
+    found = _parts_of_nodes(device_hours) if any(shared for _, _, shared, _ in places) else set()
+    site_of = {pk: site_id for pk, site_id, _, told in places if told}
+    return found | (_mates_at_sites(device_hours, site_of) if site_of else set())
+
+
+def _places(device_hours: set[tuple[int, datetime]]) -> list[tuple[int, int, bool, bool]]:
+    """Device, site, whether others of its host hang on it, and whether its site tells of cooling or water then.
+
+    Whole numbers stand in the text; every batch asks it.
+    """
+    device, facility = Device._meta.db_table, FacilitySample._meta.db_table
+    holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
+    reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
+    first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
+    start_us, end_us = (round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach))
+    ids = ", ".join(map(str, sorted({device_id for device_id, _ in device_hours})))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT d.id, h.site_id, d.kind = %s OR EXISTS (SELECT 1 FROM {device} t WHERE t.host_id = d.host_id "
+            f"AND t.is_total AND t.kind = d.kind AND NOT d.is_total), EXISTS (SELECT 1 FROM {facility} f "
+            f"WHERE f.site_id = h.site_id AND f.measured_at_us BETWEEN {start_us} AND {end_us} "
+            "AND (f.cooling_power_w IS NOT NULL OR f.water_l IS NOT NULL)) "
+            f"FROM {device} d JOIN {Host._meta.db_table} h ON h.id = d.host_id WHERE d.id IN ({ids})",
+            [Device.Kind.NODE],
+        )
+        return list(cursor.fetchall())
 
 
 def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
@@ -68,41 +121,42 @@ def _parts_of_nodes(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, d
     return {(other, hour) for pk, hour in device_hours if pk in behind for other in behind[pk]}
 
 
-def _mates_at_sites(device_hours: set[tuple[int, datetime]]) -> set[tuple[int, datetime]]:
-    """The same hours of a site's other devices, where it tells of cooling or water then. Three queries at most."""
-    ids = {device_id for device_id, _ in device_hours}
-    placed = Device.objects.filter(pk__in=ids).exclude(host__site=None).order_by()
-    site_of = dict(placed.values_list("pk", "host__site"))
-    if not site_of:
-        return set()
-    holds = timedelta(seconds=settings.GREENAI["facility_max_age_s"])
-    reach = max(timedelta(microseconds=FacilitySample.WATER_REACH_US), holds)
-    first, last = (pick(hour for _, hour in device_hours) for pick in (min, max))
-    shared = FacilitySample.objects.filter(
-        Q(cooling_power_w__isnull=False) | Q(water_l__isnull=False),
-        site__in=set(site_of.values()),
-        measured_at_us__range=tuple(round(at.timestamp()) * 1_000_000 for at in (first - reach, last + 2 * reach)),
-    )
-    sites = set(shared.order_by().values_list("site", flat=True).distinct())
+def _mates_at_sites(device_hours: set[tuple[int, datetime]], site_of: dict[int, int]) -> set[tuple[int, datetime]]:
+    """The same hours of all devices of these sites. One query."""
     mates = defaultdict(list)
-    for pk, site_id in Device.objects.filter(host__site__in=sites).order_by().values_list("pk", "host__site"):
+    at_sites = Device.objects.filter(host__site__in=set(site_of.values())).order_by()
+    for pk, site_id in at_sites.values_list("pk", "host__site"):
         mates[site_id].append(pk)
     return {(mate, hour) for pk, hour in device_hours if pk in site_of for mate in mates[site_of[pk]]}
 
 
 class DirtyHour(models.Model):
-    """A device-hour whose ledger rows are stale. `stamp` guards against marks that come during a rebuild."""
+    """A device-hour whose ledger rows or roll-ups are stale. `stamp` guards against marks that come during a rebuild.
+
+    Marked (`made` is another stamp, or none), made (`made` is `stamp`: its rows are right, their roll-ups are not yet),
+    gone. A mark may come at any time, and takes it back to the start.
+    """
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="dirty_hours")
     hour = models.DateTimeField()
     marked_at = models.DateTimeField(help_text="Oldest unprocessed mark: the ledger's lag")
     stamp = models.BigIntegerField(default=0, help_text="New with every mark; a rebuild clears only the one it read")
+    made = models.BigIntegerField(null=True, help_text="The stamp its rows were made for; their roll-ups are to come")
 
     objects = DirtyHours.as_manager()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("device", "hour"), name="dirty_once_per_device_hour"),)
-        indexes = (models.Index(fields=("marked_at", "hour", "device"), name="dirty_in_order"),)  # of rebuilding
+        indexes = (
+            models.Index(fields=("marked_at", "hour", "device"), name="dirty_in_order"),  # of rebuilding
+            models.Index(fields=("hour",), condition=Q(made__isnull=False), name="dirty_made"),
+        )
+
+
+class LedgerPulse(models.Model):
+    """One row: when a ledger worker last looked for work. Old marks and no look: no worker runs."""
+
+    looked_at = models.DateTimeField()
 
 
 class EnergyHour(models.Model):

@@ -6,7 +6,7 @@ they are (docs/decisions/0002). Hours elsewhere are ordinary datetimes.
 
 from typing import Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
 from accounting.models.fleet import Device, Host, Job, Site
@@ -16,6 +16,8 @@ class Agent(models.Model):
     """A program that posts. Its silence and its losses are shown, never guessed away."""
 
     STAND_IN_KEY = "hardware-worker"  # meters its own experiments only: silence between them says nothing
+    TRACK_KEY = "greenai-track"  # meters one job from inside it, where nobody else does: the same
+    PASSING_KEYS = (STAND_IN_KEY, TRACK_KEY)
 
     key = models.CharField(max_length=120)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="agents")
@@ -75,6 +77,30 @@ class DeviceSample(models.Model):
     epoch = models.BigIntegerField(help_text="Hash of the poster's boot: counters are compared only within one")
     revision = models.IntegerField(default=0)
     received_at_us = models.BigIntegerField()
+
+    @staticmethod
+    def between(first_us: int | None, last_us: int | None, *, column: str = "measured_at_us") -> str:
+        """Bounds for the text of a query on samples, both inclusive; TRUE on SQLite.
+
+        As numbers in the text they let PostgreSQL leave the other days out when it plans. SQLite has no days, and would
+        walk the key from here instead of from the bound that a query seeks by.
+        """
+        bounds = [f"{column} >= {first_us:d}"] if first_us is not None else []
+        bounds += [f"{column} <= {last_us:d}"] if last_us is not None else []
+        return " AND ".join(bounds) if bounds and connection.vendor == "postgresql" else "TRUE"
+
+
+class RawRetention(models.Model):
+    """How far raw samples have been retired. One row."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    kept_since = models.DateTimeField(
+        help_text="Start of the first UTC day whose raw samples are kept; before it none is taken"
+    )
+    sealed_before = models.DateTimeField(help_text="What rests on samples from before it is sealed: they may go")
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_raw_retention"),)
 
 
 class EnergySpans(models.QuerySet["EnergySpan"]):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, F, JSONField, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, JSONField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
 from accounting.methods.records import Status
 from accounting.methods.units import US_PER_S
-from accounting.models import Agent, Device, DeviceSample, DirtyHour, EnergySpan, Job, JobMark, LedgerHour
+from accounting.models import Agent, Device, DeviceSample, EnergySpan, Job, JobMark, LedgerHour
+from accounting.reports.ledger_lag import LedgerLag, ledger_lag
 from accounting.reports.queries import seen
 from accounting.reports.rates import carbon_rates
 from accounting.reports.records import Sees
@@ -72,7 +73,7 @@ class LiveView:
     reporting: int
     in_service: int
     silent: Sequence[SilentAgent]
-    ledger_lag_s: float | None  # None: nothing is waiting
+    ledger: LedgerLag
     status: Status | None
     wall: AtTheWall | None  # None: no power now
 
@@ -99,7 +100,7 @@ def live(
         reporting=len(reporting),
         in_service=devices.count(),
         silent=_silent(visibility, before=now - timedelta(seconds=silent_after_s), now=now),
-        ledger_lag_s=ledger_lag_s(now=now),
+        ledger=ledger_lag(now=now),
         status=Status.worst(one.status for one in reporting) if reporting else None,
         wall=at_the_wall(counted, now=now),
     )
@@ -146,12 +147,6 @@ def running_jobs(visibility: Sees, *, now: datetime) -> QuerySet[Job]:
     held = JobMark.objects.filter(job=OuterRef("pk"), ended_at_us=None)
     drew = LedgerHour.objects.filter(job=OuterRef("pk"), hour__gt=now - timedelta(hours=2))
     return Job.objects.filter(seen(visibility), Exists(held) | Exists(drew), ended_at=None).select_related("team")
-
-
-def ledger_lag_s(*, now: datetime) -> float | None:
-    """Age of the oldest device-hour that waits for a rebuild."""
-    oldest = DirtyHour.objects.aggregate(oldest=Min("marked_at"))["oldest"]
-    return max((now - oldest).total_seconds(), 0.0) if oldest else None
 
 
 def _latest(devices: QuerySet[Device], *, now: datetime) -> list[LiveDevice]:
@@ -233,7 +228,7 @@ def _power_w(newest: dict[str, float], before: dict[str, float] | None) -> float
 def _silent(visibility: Sees, *, before: datetime, now: datetime) -> list[SilentAgent]:
     """Agents not heard of since `before`, forgotten after a month."""
     heard = Agent.objects.filter(last_seen_at__lt=before, last_seen_at__gt=now - timedelta(days=30))
-    agents = heard.exclude(key=Agent.STAND_IN_KEY)
+    agents = heard.exclude(key__in=Agent.PASSING_KEYS)
     if visibility.team_ids is not None:
         agents = agents.filter(host__team_id__in=sorted(visibility.team_ids))
     return [

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from accounting.access import visible_to
 from accounting.models import Job, JobMark
-from accounting.reports import figures, holes, job_tables, jobs, provenance, restatements
+from accounting.reports import codecarbon, figures, holes, job_tables, jobs, provenance, restatements
 from accounting.reports.live import running_jobs
 from accounting.reports.queries import job_totals
 from accounting.views.asking import asked_period, csv_response, period_context, zone
@@ -50,12 +50,14 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
     table = job_tables.job_hours_table(job, hours)
     if "csv" in request.GET:
         return csv_response(table)
+    totals = job_totals(job)
     marks = JobMark.objects.filter(job=job).select_related("device__host").order_by("started_at_us")
     context = {
         "title": str(job),
         "crumbs": [("Jobs", reverse("jobs")), (str(job), "")],
         "job": job,
-        "totals": job_totals(job),
+        "totals": totals,
+        "codecarbon": codecarbon.told_by_codecarbon(job, totals),
         "holes": holes.job_gap_estimate(job),
         "table": table,
         "devices": list({mark.device_id: mark.device for mark in marks}.values()),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,8 +16,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounting.access import can_administer, can_change, issue_token, revoke_token, visible_to
 from accounting.forms import TokenForm
-from accounting.models import Agent, ApiToken, Device, Site, Team
+from accounting.models import ApiToken, Device, Site, Team
 from accounting.views.agent_command import agent_command, only_this_machine
+from accounting.views.source_snippets import snippets
 
 STOP_POLLING = 286  # htmx: this answer is the last one
 
@@ -28,9 +29,9 @@ def token_list(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     context = {
         "title": "Tokens",
-        "tokens": _visible_tokens(request),
+        "tokens": visible_tokens(request),
         "now": now,
-        "may_create": bool(_teams_to_change(request)) or can_administer(request.user),
+        "may_create": may_make_tokens(request),
     }
     return render(request, "accounting/tokens.html", context)
 
@@ -61,6 +62,8 @@ def token_new(request: HttpRequest) -> HttpResponse:
     context = {"title": "Token created", "token": token, "secret": secret, "crumbs": crumbs}
     if ApiToken.Scope.INGEST in token.scopes:
         context["command"] = agent_command(secret, server=settings.BASE_URL)
+        others = snippets(server=settings.BASE_URL, token=secret)
+        context["others"] = [one for one in others if one.key not in ("agent", "slurm")]
         context["server"], context["only_here"] = settings.BASE_URL, only_this_machine(settings.BASE_URL)
     return render(request, "accounting/token_created.html", context)
 
@@ -69,18 +72,17 @@ def token_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def token_arrivals(request: HttpRequest, token_id: int) -> HttpResponse:
     """The fragment that waits for the token's first telemetry; once it is there, polling ends."""
-    token = get_object_or_404(_visible_tokens(request), pk=token_id)
-    agents = _agents_since(token) if token.last_used_at else Agent.objects.none()
-    devices = Device.objects.filter(host__in=[agent.host_id for agent in agents]).order_by("host__name", "key")
-    context = {"token": token, "agents": agents, "devices": devices.select_related("host")[:20]}
-    status = STOP_POLLING if agents and devices else 200
+    token = get_object_or_404(visible_tokens(request), pk=token_id)
+    devices = Device.objects.filter(told_by__token=token).order_by("host__name", "key").distinct()
+    context = {"token": token, "devices": devices.select_related("host")[:20]}
+    status = STOP_POLLING if context["devices"] else 200
     return render(request, "accounting/token_arrivals.html", context, status=status)
 
 
 @login_required
 @require_POST
 def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
-    token = get_object_or_404(_visible_tokens(request), pk=token_id)
+    token = get_object_or_404(visible_tokens(request), pk=token_id)
     if not can_change(request.user, token.team):
         raise Http404
     if revoke_token(token, by=request.user, now=timezone.now()):
@@ -88,23 +90,16 @@ def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     return redirect("tokens")
 
 
-def _visible_tokens(request: HttpRequest) -> QuerySet[ApiToken]:
+def visible_tokens(request: HttpRequest) -> QuerySet[ApiToken]:
     """Tokens of one's teams; those of sites are for people who see everything."""
     rows = ApiToken.objects.select_related("team", "site", "created_by")
     visibility = visible_to(request.user)
     return rows if visibility.team_ids is None else rows.filter(team_id__in=visibility.team_ids)
 
 
+def may_make_tokens(request: HttpRequest) -> bool:
+    return can_administer(request.user) or bool(_teams_to_change(request))
+
+
 def _teams_to_change(request: HttpRequest) -> list[Team]:
     return [team for team in Team.objects.all() if can_change(request.user, team)]
-
-
-def _agents_since(token: ApiToken) -> QuerySet[Agent]:
-    """Agents of the token's owner heard of since it was made: the new ones, else (a token replaced) the known ones.
-
-    The token itself keeps no list of who uses it.
-    """
-    place = Q(host__team=token.team) if token.team_id else Q(host__site=token.site)
-    heard = Agent.objects.filter(place, last_seen_at__gte=token.created_at).select_related("host")
-    new = heard.filter(first_seen_at__gte=token.created_at)
-    return new if new.exists() else heard

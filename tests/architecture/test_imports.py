@@ -202,6 +202,16 @@ class TestFreshInterpreters:
         )
         assert python(code, tmp_path) == "[]"
 
+    @pytest.mark.parametrize(
+        "name", ["track", "tracking.huggingface", "tracking.lightning", "tracking.mlflow", "tracking.wandb"]
+    )
+    def test_nor_does_what_people_import_into_their_own_code(self, tmp_path: Path, name: str) -> None:
+        code = (
+            f"import sys; before = set(sys.modules); import accounting.agent.{name}; "
+            "print(sorted({one.split('.')[0] for one in set(sys.modules) - before} - sys.stdlib_module_names))"
+        )
+        assert python(code, tmp_path) == "['accounting']"
+
     def test_the_science_loads_no_django(self, tmp_path: Path) -> None:
         names = [dotted(p) for p in modules() if p.parent.name == "methods" and p.stem != "__init__"]
         code = f"import importlib, sys; [importlib.import_module(n) for n in {names}]; print('django' in sys.modules)"

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from accounting.access import authenticate, revoke_token
 from accounting.models import ApiToken, Site, Team, User
 from greenai.bootstrap import prepare
-from greenai.management.commands.up import _check_port, _only_one
+from greenai.management.commands.up import _check_port, _ledger_workers, _only_one
 from optimizer.models import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,29 @@ class TestASecondUp:
             with pytest.raises(CommandError, match=rf"Cannot listen on 127\.0\.0\.1:{port} .*GREENAI_PORT"):
                 _check_port("127.0.0.1", port)
         _check_port("127.0.0.1", port)
+
+
+class TestLedgerWorkers:
+    def test_are_as_many_as_the_setting_says_each_with_a_name_of_its_own(self, settings) -> None:
+        assert _ledger_workers() == ["ledger"]
+        settings.GREENAI = {**settings.GREENAI, "ledger_workers": 3}
+        assert _ledger_workers() == ["ledger", "ledger-2", "ledger-3"]
+
+    def test_are_one_on_sqlite_and_get_a_nudge_each_on_postgresql(self) -> None:
+        code = (
+            "from django.conf import settings as s; "
+            "print(s.GREENAI['ledger_workers'], sum(k.startswith('ledger-') for k in s.CELERY_BEAT_SCHEDULE))"
+        )
+        env = {**os.environ, "DJANGO_SETTINGS_MODULE": "greenai.settings", "GREENAI_LEDGER_WORKERS": "3"}
+        for url, told in (("sqlite:////tmp/none", "1 1"), ("postgres://nobody@127.0.0.1:1/none", "3 3")):
+            run = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                env={**env, "DATABASE_URL": url},
+                capture_output=True,
+                check=True,
+            )
+            assert run.stdout.decode().strip() == told
 
 
 @pytest.mark.django_db

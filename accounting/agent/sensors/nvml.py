@@ -35,7 +35,7 @@ class NvmlSensor(Sensor):
     kinds: ClassVar[frozenset[DeviceKind]] = frozenset({"gpu"})
 
     def __init__(self, here: Machine, *, covered: Collection[DeviceKind] = ()) -> None:
-        self._nvml = _load_pynvml()
+        self._nvml = load_pynvml()
         self._lost: dict[str, str] = {}
         self._uses = UseReader(self._nvml)
         try:
@@ -150,7 +150,12 @@ class NvmlSensor(Sensor):
             raise
 
 
-def _load_pynvml() -> Any:
+def load_pynvml() -> Any:
+    """NVIDIA's binding.
+
+    Raises:
+        SensorUnavailable: there is no driver here, or no binding.
+    """
     if not has_driver():  # asked first: loading the binding costs memory that a machine without a GPU need not spend
         raise SensorUnavailable(
             f"no NVIDIA driver here ({DRIVER_LIBRARY} cannot be loaded)", "nothing to do without an NVIDIA GPU"

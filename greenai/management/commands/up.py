@@ -73,8 +73,11 @@ def _children(installation: Installation, *, host: str, port: int, url: str) -> 
     agent = [python, "-m", "accounting.agent", "run", "--server", url, "--token-file", token]
     return [
         Child("web", [*web, "--bind", f"{host}:{port}", "--access-logfile", os.devnull], env),
-        Child(
-            "ledger", [*celery, "worker", "-Q", "ledger", "-P", "solo", "-n", "ledger@%h", "-l", "info", *quiet], env
+        *(
+            Child(
+                name, [*celery, "worker", "-Q", "ledger", "-P", "solo", "-n", f"{name}@%h", "-l", "info", *quiet], env
+            )
+            for name in _ledger_workers()
         ),
         Child("beat", [*celery, "beat", "-l", "warning", *beat_files], env),
         Child(
@@ -84,6 +87,11 @@ def _children(installation: Installation, *, host: str, port: int, url: str) -> 
         ),
         Child("agent", [*agent, "--spool", str(settings.DATA_DIR / "spool")], env),
     ]
+
+
+def _ledger_workers() -> list[str]:
+    """Processes of their own, so that they end with the supervisor: `ledger`, `ledger-2`, …"""
+    return ["ledger", *(f"ledger-{k}" for k in range(2, settings.GREENAI["ledger_workers"] + 1))]
 
 
 def _only_one(data_dir: Path) -> IO[str]:

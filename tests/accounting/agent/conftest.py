@@ -25,6 +25,9 @@ class TurnedClock(Clock):
     def uptime_s(self) -> float:
         return self.monotonic
 
+    def sleep_s(self, seconds: float) -> None:
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
         self.monotonic += seconds

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 TOKEN = "gai_test_0123456789"
 
@@ -41,6 +42,9 @@ class ScriptedServer(ThreadingHTTPServer):
         self.samples: dict[tuple[str, int], dict[str, Any]] = {}
         self.conflicts: list[tuple[str, int]] = []
         self.woken = threading.Event()  # set to end every delay
+        self.told: dict[str, tuple[int, Any]] = {}  # what a GET of a path is answered
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.known = {"metered": "no", "host": "", "lasting": False, "devices": []}
 
     @property
     def url(self) -> str:
@@ -55,7 +59,7 @@ class ScriptedServer(ThreadingHTTPServer):
 
     def _take(self, batch: dict[str, Any]) -> dict[str, Any]:
         reply = {"accepted": 0, "duplicates": 0, "conflicts": 0, "rejected": 0, "errors": []}
-        for sample in batch["device_samples"]:
+        for sample in batch.get("device_samples", []):
             key = (batch["agent"]["boot_id"], sample["seq"])
             if key not in self.samples:
                 self.samples[key] = sample
@@ -74,6 +78,19 @@ class ScriptedServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: ScriptedServer
 
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        query = dict(parse_qsl(address.query))
+        self.server.asked.append((address.path, query))
+        known = {**self.server.known, "host": self.server.known["host"] or query.get("host", "")}
+        default = (200, known) if address.path == "/api/v1/metering" else (404, {"code": "unknown_job", "detail": "?"})
+        status, answer = self.server.told.get(address.path, default)
+        body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.tokens.append(self.headers["Authorization"])
@@ -83,7 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not answer.reply:
             self.close_connection = True
             return
-        self.send_response(answer.status)
+        if "Date" in answer.headers:  # else there would be two
+            self.send_response_only(answer.status)
+        else:
+            self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply)))

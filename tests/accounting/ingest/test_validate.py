@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accounting.agent import wire
 from accounting.ingest import validate
-from accounting.ingest.shapes import CheckedBatch
+from accounting.ingest.shapes import LISTS, CheckedBatch
 from accounting.ingest.validate import EnvelopeError, check, parse
 
 LATEST = datetime(2026, 11, 20, 12, 5, tzinfo=UTC)
@@ -193,7 +193,7 @@ class TestTheTwoWaysOfReading:
     @given(item=items)
     def test_give_the_same_verdict_on_any_sample(self, item: dict[str, Any]) -> None:
         raw = json.dumps({"device_samples": [item]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if any(isinstance(value, str) and not value.isprintable() for value in item.values()):
+        if b"\\" in raw or any(isinstance(value, str) and not value.isprintable() for value in item.values()):
             return  # escapes always go the slow way; nothing to compare
         at_once = validate._decode_clean(raw, LATEST)
         one_by_one, errors = validate._decode_item_by_item(raw, LATEST)
@@ -213,18 +213,23 @@ class TestCheck:
         """The agent's own encoder, with everything set, loses nothing."""
         full = wire.TelemetryBatch(
             agent=wire.AgentInfo("a", "h", "b", "1.0", AT, 3, {"rapl": "ok"}),
-            devices=[wire.DeviceInfo("gpu-0", "gpu", "H100", 700.0, 1 << 36, "h")],
+            devices=[wire.DeviceInfo("gpu-0", "gpu", "H100", 700.0, 1 << 36, "h", 2, True)],
             jobs=[wire.JobInfo("j", "n", "training", "m", "vision", "p", AT, AT)],
             job_marks=[wire.JobMark("j", AT, AT, "gpu-0", "h", "vision")],
             device_samples=[
                 wire.DeviceSample("gpu-0", AT, 1.0, 2.0, 0.5, 3, "j", "h", "dcgm", "modelled", seq=4, revision=5)
             ],
+            device_uses=[wire.DeviceUse("gpu-0", "j", AT, 0.5, "3g.40gb", 0.4, "h")],
+            energy_spans=[
+                wire.EnergySpan("gpu-0", "2026-11-20T11:00:00Z", AT, 1.0, "j", "h", "slurm", "modelled", "r", 9)
+            ],
             facility_samples=[wire.FacilitySample("paris", AT, 1.2, 3.0, 0.4, 5.0, 60.0, seq=7, revision=8)],
         )
         batch, errors = check(full, latest=LATEST)
         assert errors == []
-        for name in ("devices", "jobs", "job_marks", "device_samples", "facility_samples"):
+        for name in LISTS:
             sent, read = getattr(full, name)[0], getattr(batch, name)[0]
             for field in type(sent).__slots__:
                 value = getattr(read, field)
-                assert getattr(sent, field) == (AT if isinstance(value, datetime) else value), field
+                value = value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+                assert getattr(sent, field) == value, field

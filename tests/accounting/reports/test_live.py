@@ -98,7 +98,7 @@ class TestLive:
         DirtyHour.objects.mark([(device.pk, NINE)], now=NOW - 40 * SECOND)
         seen = view()
         assert [agent.key for agent in seen.silent] == ["silent"]
-        assert seen.ledger_lag_s == pytest.approx(40.0)
+        assert seen.ledger.lag_s == pytest.approx(40.0)
 
 
 class TestVisibleDevices:

@@ -1,6 +1,9 @@
 """The list of jobs and the page of one."""
 
 import csv
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -61,6 +64,14 @@ class TestJobPage:
         assert page.context["totals"] == job_totals(job)
         assert "610 <small>g" in text and "305 – 1,220 g" in text  # 2 kWh x 300 g + 10 g, half to double
         assert "intensity:FR:2023" in text and "2026.1" in text
+
+    def test_gives_the_job_away_as_files_for_auditors_and_a_model_card(self, admin: Client) -> None:
+        job = a_job()
+        text = admin.get(reverse("job", args=[job.pk])).content.decode()
+        links = [html.unescape(link) for link in re.findall(r'href="(/api/v1/[^"]+)"', text)]
+        assert [urlsplit(link).path.rpartition("/")[2] for link in links] == ["audit", "manifest", "model-card"]
+        assert all(parse_qs(urlsplit(link).query)["job"] == [job.key] for link in links)
+        assert b"co2_eq_emissions:" in admin.get(links[-1]).content
 
     def test_marks_a_job_that_holds_a_device_as_running(self, admin: Client) -> None:
         job = a_job()

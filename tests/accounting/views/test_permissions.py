@@ -19,6 +19,8 @@ GET_PAGES = [
     "jobs",
     "jobs-heaviest",
     "fleet",
+    "sources",
+    "source-lines",
     "tokens",
     "profile",
     "trend",

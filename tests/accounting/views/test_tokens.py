@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounting.access import AccessDenied, authenticate
-from accounting.models import Agent, ApiToken, Site
+from accounting.models import ApiToken, IntakeDevice, Site
 from accounting.views.agent_command import agent_command
 from tests.accounting.reports import rows
 
@@ -32,7 +32,8 @@ class TestNewToken:
     def test_shows_its_secret_once_and_with_it_the_agents_command(self, admin: Client) -> None:
         site = Site.objects.create(name="Lyon", slug="lyon")
         token, secret, text = create(admin, f"site:{site.pk}")
-        assert text.count(secret) == 2 and "greenai-agent.pyz" in text
+        assert secret in text and "greenai-agent.pyz" in text
+        assert f"credentials: {secret}" in text and "/api/codecarbon" in text  # for programs that measure already
         assert authenticate(f"Bearer {secret}", scope="ingest", now=timezone.now()) == token
         assert (token.site, token.team, token.expires_at is not None) == (site, None, True)
         assert secret not in admin.get(reverse("tokens")).content.decode()
@@ -86,19 +87,20 @@ class TestArrivals:
         authenticate(f"Bearer {secret}", scope="ingest", now=timezone.now())
         assert b"The token was used" in admin.get(address).content
 
-        device = rows.a_device(site=site)
-        now = timezone.now()
-        Agent.objects.create(key="a", host=device.host, first_seen_at=now, last_seen_at=now)
+        device, now = rows.a_device(site=site), timezone.now()
+        noted = {"device": device, "first_seen_at": now, "last_seen_at": now}
+        IntakeDevice.objects.create(token=token, protocol="codecarbon", **noted)
         arrived = admin.get(address)
         assert arrived.status_code == 286 and b"First data received" in arrived.content
         assert b"hx-trigger" not in arrived.content and b"gpu-0" in arrived.content
 
-    def test_are_not_mixed_up_with_other_places(self, admin: Client) -> None:
+    def test_are_not_mixed_up_with_those_of_another_token(self, admin: Client) -> None:
         site = Site.objects.create(name="Lyon", slug="lyon")
         token, secret, _ = create(admin, f"site:{site.pk}")
         authenticate(f"Bearer {secret}", scope="ingest", now=timezone.now())
-        elsewhere, now = rows.a_device(host="elsewhere"), timezone.now()
-        Agent.objects.create(key="a", host=elsewhere.host, first_seen_at=now, last_seen_at=now)
+        other, now = create(admin, f"site:{site.pk}")[0], timezone.now()
+        noted = {"device": rows.a_device(site=site), "first_seen_at": now, "last_seen_at": now}
+        IntakeDevice.objects.create(token=other, protocol="telemetry", **noted)
         assert b"First data received" not in admin.get(reverse("token-arrivals", args=[token.pk])).content
 
 

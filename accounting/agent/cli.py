@@ -24,6 +24,7 @@ from accounting.agent.post import Client, ConfigurationError, Token
 from accounting.agent.report import doctor, show, status
 from accounting.agent.sensors.machine import Machine
 from accounting.agent.sensors.rack import Rack, UnknownSensor
+from accounting.agent.slurm_epilog import DEVICES, Epilog
 from accounting.agent.spool import Spool
 from accounting.agent.spoolfile import SpoolBusy, only_agent
 
@@ -106,6 +107,17 @@ def _flush(options: argparse.Namespace) -> int:
         told["marks_waiting"] = station.left()
     show(told, as_json=options.json)
     return WELL if done else WRONG
+
+
+def _job_ended(options: argparse.Namespace) -> int:
+    """In Slurm's epilog: exit code 0 whatever happens, for another drains the node."""
+    try:
+        client = Client(options.server or "", Token.find(options.token_file), timeout_s=2.0)
+        told = Epilog(client, options.spool / "slurm", options.gather, options.team, options.project)
+        print(f"greenai-agent: {told.tell(os.environ)}", file=sys.stderr)
+    except Exception as error:  # also what nobody foresaw
+        print(f"greenai-agent: the end of the job is not told: {error}", file=sys.stderr)
+    return WELL
 
 
 def _left_by_track(options: argparse.Namespace, client: Client) -> "Station | None":
@@ -210,6 +222,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--job-file", type=Path, metavar="PATH", help="names the job that holds this host; or a folder")
     run.set_defaults(command=_run)
 
+    ended = commands.add_parser("job-ended", parents=[every, target], help="in Slurm's epilog: tell that the job ended")
+    ended.add_argument("--gather", choices=sorted(DEVICES), default="node", help="what AcctGatherEnergyType measures")
+    ended.add_argument("--team", metavar="SLUG", help="the job's team, where a site's token posts")
+    ended.add_argument("--project", metavar="SLUG", help="the job's project")
+    ended.set_defaults(command=_job_ended)
     commands.add_parser("status", parents=[every], help="how delivery goes").set_defaults(command=_status)
     inspect = commands.add_parser("doctor", parents=[every, target, sensors], help="what works here, and why not")
     inspect.set_defaults(command=_doctor)

@@ -64,7 +64,9 @@ def register_jobs(admitted: Admitted, *, token: ApiToken) -> Jobs:
     return jobs
 
 
-def keep_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs, *, now_us: int) -> tuple[list[Span], list[ItemError]]:
+def keep_marks(
+    admitted: Admitted, fleet: Fleet, jobs: Jobs, *, now_us: int, import_id: int | None = None
+) -> tuple[list[Span], list[ItemError]]:
     """Open marks and close them; the spans that changed hands, and marks that had nothing to hold.
 
     A mark without a device holds every device of its host that is known by now. An end that was posted stays when the
@@ -82,7 +84,9 @@ def keep_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs, *, now_us: int) -> 
         else:
             ends = (end_us, now_us if standing[key] is None else standing[key])
             spans.append(Span(device_id, min(ends), max(ends)))
-        rows.append(JobMark(job_id=job_id, device_id=device_id, started_at_us=start_us, ended_at_us=end_us))
+        mark = JobMark(job_id=job_id, device_id=device_id, started_at_us=start_us, ended_at_us=end_us)
+        mark.file_import_id = import_id
+        rows.append(mark)
     JobMark.objects.bulk_create(
         rows,
         500,

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounting', '0010_codecarbon'),
+        ('accounting', '0011_codecarbon'),
     ]
 
     operations = [

@@ -185,7 +185,7 @@ def web_of(port: int) -> psutil.Process:
 
 
 def cpu_s(database: psutil.Process, program: psutil.Process) -> float:
-    """Taken until now by the database, with what ended of it, and by the program (of this one: without its children)."""
+    """Taken until now by the database, with what ended of it, and by the program; of this one without its children."""
     time.sleep(0.3)  # what was answered may not be all done
     times = database.cpu_times()
     total = times.user + times.system + times.children_user + times.children_system

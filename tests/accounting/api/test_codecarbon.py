@@ -210,7 +210,9 @@ class TestRefusals:
         assert reply.status_code == 422
         assert json.loads(reply.content)["detail"][0]["loc"] == ["body", field]
 
-    @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{" * 5000, b'{"a":' * 5000, b'{"timestamp": 1e999}', b"NaN"])
+    @pytest.mark.parametrize(
+        "body", [b"", b"[]", b"\xff", b"{" * 5000, b'{"a":' * 5000, b'{"timestamp": 1e999}', b"NaN"]
+    )
     def test_never_are_a_server_error(self, tracker: Tracker, body: bytes) -> None:
         assert {tracker.send(path, body).status_code for path in ("/runs", "/emissions", "/totals")} == {422}
 

@@ -20,7 +20,14 @@ from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.agents import hear, take
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
-from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_make, hours_to_restate
+from accounting.ingest.dirty import (
+    DeviceHour,
+    hours_of_jobs,
+    hours_of_samples,
+    hours_of_spans,
+    hours_to_make,
+    hours_to_restate,
+)
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.intake import count_intake
@@ -48,6 +55,7 @@ def store(
     now: datetime,
     errors: Iterable[ItemError] = (),
     import_id: int | None = None,
+    marked: set[DeviceHour] | None = None,
     protocol: str = "telemetry",
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
@@ -56,7 +64,8 @@ def store(
         batch: as `validate.parse` gave it; a batch made in Python is checked first.
         token: who speaks. A person's import has none: `speaker` makes a stand-in.
         errors: what `validate.parse` found.
-        import_id: the `FileImport` that brought its spans.
+        import_id: the `FileImport` that brought its spans and marks.
+        marked: is given the device-hours that the ledger must make again.
         protocol: what the poster speaks; only counted by it.
 
     Raises:
@@ -69,7 +78,7 @@ def store(
 
     def write() -> TelemetryReply:
         with transaction.atomic():
-            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol)
+            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol, marked)
 
     return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
@@ -79,7 +88,14 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
     return ApiToken(name="import", team=team, site=site)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, protocol: str) -> TelemetryReply:
+def _store(
+    admitted: Admitted,
+    token: ApiToken,
+    now: datetime,
+    import_id: int | None,
+    protocol: str,
+    marked: set[DeviceHour] | None,
+) -> TelemetryReply:
     fleet = register(admitted.batch, token=token, now=now)
     admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
@@ -108,14 +124,17 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
     if stream is not None:
         take(stream, _numbers(batch, samples))
 
-    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
+    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us, import_id=import_id)
     gained = _lower_acquired(_firsts(kept.changed, told.spans), fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
     hours = hours_of_samples(kept.changed, now_us=now_us) | hours_of_spans(told.spans)
     hours |= hours_to_make(gained) | hours_to_restate(spans)
-    DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
+    hours |= hours_of_jobs(jobs.moved)
+    DirtyHour.objects.mark(hours, now=now)
+    if marked is not None:
+        marked |= hours
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates

@@ -19,7 +19,7 @@ from accounting.ingest import partitions
 from accounting.ingest.admit import Admitted
 from accounting.ingest.columns import EPOCH, microsecond
 from accounting.ingest.fleet import Fleet
-from accounting.ingest.shapes import Fault
+from accounting.ingest.shapes import CheckedBatch, Fault
 from accounting.models import Device, DeviceSample, DeviceUse, EnergyHour, RawRetention
 
 YOUNG = timedelta(hours=47)  # an hour less than sealing leaves alone, for batches that take their time
@@ -31,17 +31,23 @@ Ready = Callable[[datetime, datetime], bool]  # whether all from the first insta
 
 
 def without_old(admitted: Admitted, fleet: Fleet, *, now: datetime) -> Admitted:
-    """Take out what the ledger can no longer count, with why. No query where everything is young, else two.
+    """Take out what the ledger can no longer count, with why. No query where everything is young, one where nothing was
+    ever retired, else two.
 
     Samples from before what is kept, and whatever touches a sealed hour. Spans of energy are kept for ever, so they may
     be as old as they like where nothing is sealed. Until commit nothing is sealed beside this batch, so that what is
     stored here will be counted.
     """
-    young = now - YOUNG
-    old = {name: [i for i in getattr(admitted.batch, name) if _begins(i) < young] for name in _LISTS}
-    if not any(old.values()):
+    young, first = now - YOUNG, _first(admitted.batch)
+    if first is None or first >= young:
         return admitted
-    since, sealed = _since(lock="SHARE").kept_since, _sealed(fleet, [i for items in old.values() for i in items])
+    since = _since(lock="SHARE").kept_since
+    if since == EPOCH:
+        return admitted
+    old = {name: [i for i in getattr(admitted.batch, name) if _begins(i) < young] for name in _LISTS}
+    sealed = _sealed(fleet, [i for items in old.values() for i in items])
+    if not sealed and first >= since:
+        return admitted
     errors, kept, positions = list(admitted.errors), {}, dict(admitted.positions)
     for name in _LISTS:
         items, places = getattr(admitted.batch, name), admitted.positions[name]
@@ -111,6 +117,14 @@ def _since(*, lock: str) -> RawRetention:
         return rows[0]
     RawRetention.objects.bulk_create([RawRetention(kept_since=EPOCH, sealed_before=EPOCH)], ignore_conflicts=True)
     return _since(lock=lock)
+
+
+def _first(batch: CheckedBatch) -> datetime | None:
+    """The earliest moment that any of its items speaks of."""
+    told = [s.measured_at for s in batch.device_samples]
+    told += [use.measured_at for use in batch.device_uses]
+    told += [span.started_at for span in batch.energy_spans]
+    return min(told, default=None)
 
 
 def _begins(item: Any) -> datetime:

@@ -8,8 +8,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from accounting.ingest import intake, partitions, retirement
+from accounting.ingest import imports, intake, partitions, retirement
 from accounting.ledger import gridfeed, rebuild, restate, sealing, upgrade
+from accounting.ledger.imported import ImportKeeper
 
 _REBUILD_FOR_S = 20.0
 _USUAL_LOOK_BACK = timedelta(days=7)
@@ -46,6 +47,21 @@ def fetch_grid_hours() -> None:
         if time.monotonic() > until:
             break
         gridfeed.fetch_feed(feed, now=timezone.now(), clients=_CLIENTS)
+
+
+@shared_task(name="accounting.take_held_files")
+def take_held_files() -> None:
+    """Take in the files that people confirmed, the oldest first. One that cannot be taken says why, and stays."""
+    while held := imports.claim(now=timezone.now()):
+        brought = held.file_import
+        reason = f"Runs of {held.file_name} were imported (import {brought.pk})"
+        try:
+            imports.go_on(
+                held, keeper=ImportKeeper(reason=reason, actor=held.held_by, now=timezone.now()), now=timezone.now()
+            )
+        except Exception as error:
+            imports.fail(brought, str(error))
+            raise
 
 
 @shared_task(name="accounting.fold_intake")

@@ -38,7 +38,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="greenai-bench-") as folder, postgresql(Path(folder)) as url:
         for database in (url, ""):  # a process each: Django has one database for life
-            data = Path(folder) / (urlsplit(database).scheme or "sqlite")
+            data = Path(folder) / ("data-postgresql" if database else "data-sqlite")
             data.mkdir()
             given = {"DATABASE_URL": database} if database else {}
             without = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}

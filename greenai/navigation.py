@@ -58,6 +58,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
                 ("Contracts", "contracts"),
                 ("Restatements", "restatements"),
                 *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
+                *([("Imports", "imports")] if may_import(user) else []),
                 ("Estimate", "estimate-new"),
             ],
         ),
@@ -79,6 +80,14 @@ def navigation(request: HttpRequest) -> dict[str, object]:
         "role_words": role,
         "may_act": role in ("administrator", "member"),
     }
+
+
+def may_import(user: User) -> bool:
+    """An administrator, or a member of some team. At most one query."""
+    if can_administer(user):
+        return True
+    member = user.memberships.filter(role=Membership.Role.MEMBER)
+    return user.organisation_role != User.OrganisationRole.AUDITOR and member.exists()
 
 
 def _link(request: HttpRequest, label: str, name: str, count: int = 0, count_hint: str = "") -> Link | None:

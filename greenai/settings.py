@@ -247,6 +247,7 @@ CELERY_BEAT_SCHEDULE = {
     "sample-days": _every(3600.0, "accounting.make_sample_days"),
     "retention": _every(3600.0, "accounting.retire_raw_samples"),
     "grid": _every(GREENAI["grid_interval_s"], "accounting.fetch_grid_hours"),
+    "held-files": _every(60.0, "accounting.take_held_files"),
     "intake": _every(3600.0, "accounting.fold_intake"),
     "experiments": _every(GREENAI["sweep_s"], "optimizer.sweep_experiments"),
 }

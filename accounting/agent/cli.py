@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounting.agent import VERSION
 from accounting.agent.clock import Clock, machine_boot_id
-from accounting.agent.courier import Announcement, Courier
+from accounting.agent.courier import POST_EVERY_S, Announcement, Courier
 from accounting.agent.jobs import JobFinder
 from accounting.agent.logs import log_to_stdout
 from accounting.agent.loop import Loop, serve
@@ -24,6 +24,7 @@ from accounting.agent.post import Client, ConfigurationError, Token
 from accounting.agent.report import doctor, show, status
 from accounting.agent.sensors.machine import Machine
 from accounting.agent.sensors.rack import Rack, UnknownSensor
+from accounting.agent.slurm_epilog import DEVICES, Epilog
 from accounting.agent.spool import Spool
 from accounting.agent.spoolfile import SpoolBusy, only_agent
 
@@ -65,7 +66,14 @@ def _run(options: argparse.Namespace) -> int:
             devices = ", ".join(device.device for device in sensor.devices())
             log.info("sensor %s (%s): %s", name, sensor.status, devices)
         clock = Clock()
-        courier = Courier(spool, client.post, agent_id=options.agent_id, host=options.host, clock=clock)
+        courier = Courier(
+            spool,
+            client.post,
+            agent_id=options.agent_id,
+            host=options.host,
+            clock=clock,
+            post_every_s=options.post_every,
+        )
         jobs = JobFinder(env_job=os.environ.get("GREENAI_JOB_ID") or None, path=options.job_file)
         loop = Loop(rack, spool, courier, interval_s=options.interval, jobs=jobs, clock=clock)
         serve(loop, courier, stop, once=options.once)
@@ -106,6 +114,17 @@ def _flush(options: argparse.Namespace) -> int:
         told["marks_waiting"] = station.left()
     show(told, as_json=options.json)
     return WELL if done else WRONG
+
+
+def _job_ended(options: argparse.Namespace) -> int:
+    """In Slurm's epilog: exit code 0 whatever happens, for another drains the node."""
+    try:
+        client = Client(options.server or "", Token.find(options.token_file), timeout_s=2.0)
+        told = Epilog(client, options.spool / "slurm", options.gather, options.team, options.project)
+        print(f"greenai-agent: {told.tell(os.environ)}", file=sys.stderr)
+    except Exception as error:  # also what nobody foresaw
+        print(f"greenai-agent: the end of the job is not told: {error}", file=sys.stderr)
+    return WELL
 
 
 def _left_by_track(options: argparse.Namespace, client: Client) -> "Station | None":
@@ -206,10 +225,22 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", parents=[every, target, sensors], help="measure and post until stopped")
     run.add_argument("--interval", type=_number(0.1, 60), default=5.0, metavar="S", help="seconds; default 5")
+    run.add_argument(
+        "--post-every",
+        type=_number(1, 300),
+        default=os.environ.get("GREENAI_POST_EVERY_S") or f"{POST_EVERY_S:g}",  # checked like the option
+        metavar="S",
+        help="seconds between posts, or GREENAI_POST_EVERY_S; default %(default)s",
+    )
     run.add_argument("--once", action="store_true", help="two readings, an interval apart, then stop")
     run.add_argument("--job-file", type=Path, metavar="PATH", help="names the job that holds this host; or a folder")
     run.set_defaults(command=_run)
 
+    ended = commands.add_parser("job-ended", parents=[every, target], help="in Slurm's epilog: tell that the job ended")
+    ended.add_argument("--gather", choices=sorted(DEVICES), default="node", help="what AcctGatherEnergyType measures")
+    ended.add_argument("--team", metavar="SLUG", help="the job's team, where a site's token posts")
+    ended.add_argument("--project", metavar="SLUG", help="the job's project")
+    ended.set_defaults(command=_job_ended)
     commands.add_parser("status", parents=[every], help="how delivery goes").set_defaults(command=_status)
     inspect = commands.add_parser("doctor", parents=[every, target, sensors], help="what works here, and why not")
     inspect.set_defaults(command=_doctor)

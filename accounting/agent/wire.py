@@ -89,6 +89,7 @@ class DeviceSample:
     status: Status = "measured"
     seq: int | None = None  # rises by one per sample within (agent, boot_id)
     revision: int = 0  # a true correction of a sample already sent carries a higher one
+    boot: str = ""  # changes whenever `energy_j` may have begun again, where no agent's boot tells
 
 
 @dataclass(frozen=True, slots=True)

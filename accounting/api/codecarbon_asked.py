@@ -144,7 +144,7 @@ def asked(path: str) -> Asked:
     """An address below /api/codecarbon; empty parts (a double slash) count for nothing.
 
     Raises:
-        Refused: 404 an address that nobody knows, 422 a word before it that makes no sense.
+        Refused: 404 an address that nobody knows or that cannot be printed, 422 a word before it that makes no sense.
     """
     parts = [part for part in path.split("/") if part]
     told, key = Told(), ""
@@ -158,6 +158,8 @@ def asked(path: str) -> Asked:
         parts = parts[2:]
     if not parts:
         raise Refused(404, "Not Found: the client adds /runs, /emissions, … to this address")
+    if not all(part.isprintable() for part in parts):  # NUL, which PostgreSQL takes in no text
+        raise Refused(404, f"Not Found: {'/'.join(parts)[:60]!r} holds what no address here does")
     return Asked(told, tuple(parts), key)
 
 
@@ -224,7 +226,7 @@ def read(body: bytes, shape: type[Any]) -> Any:
         raise Refused(
             422, [{"loc": ["body", *([field] if field else [])], "msg": message, "type": "value_error"}]
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested too deep
         raise Refused(422, [{"loc": ["body"], "msg": f"not JSON: {error}", "type": "json_invalid"}]) from error
 
 

@@ -5,7 +5,8 @@ what tells a field otherwise is a conflict, kept aside; a higher revision is a c
 number that was taken cannot come back under another key.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 import numpy as np
@@ -42,6 +43,17 @@ def keep(samples: SampleColumns, *, taken: Ranges, epoch: int, received_at_us: i
     kept.accepted = int(counted.sum())
     kept.changed = samples.take(counted)
     return kept
+
+
+def joined(parts: Sequence[Kept]) -> Kept:
+    """What became of a batch that was kept in several parts."""
+    columns = {
+        name.name: np.concatenate([getattr(part.changed, name.name) for part in parts])
+        for name in fields(SampleColumns)
+    }
+    conflicts = [conflict for part in parts for conflict in part.conflicts]
+    accepted, duplicates = (sum(getattr(part, name) for part in parts) for name in ("accepted", "duplicates"))
+    return Kept(SampleColumns(**columns).by_key(), accepted, duplicates, conflicts)
 
 
 def _keep_rest(again: SampleColumns, kept: Kept, *, epoch: int, received_at_us: int, now: datetime) -> list[bool]:

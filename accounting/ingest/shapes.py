@@ -220,6 +220,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "status": Choice(wire.Status),
         "seq": _SEQ,
         "revision": _REVISION,
+        "boot": Text(80),
     },
     wire.EnergySpan: {
         "device": _DEVICE,

@@ -5,7 +5,8 @@ Every batch takes its locks in this order and each table's rows in the order of 
 each other but never in a circle.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
@@ -19,14 +20,21 @@ from accounting.agent.wire import ItemError, TelemetryReply
 from accounting.ingest.admit import Admitted, admit
 from accounting.ingest.agents import hear, take
 from accounting.ingest.columns import EPOCH, NO_SEQ, SampleColumns, columns, microsecond
-from accounting.ingest.dirty import hours_of_jobs, hours_of_samples, hours_of_spans, hours_to_make, hours_to_restate
+from accounting.ingest.dirty import (
+    DeviceHour,
+    hours_of_jobs,
+    hours_of_samples,
+    hours_of_spans,
+    hours_to_make,
+    hours_to_restate,
+)
 from accounting.ingest.facility import KeptFacility, keep_facility
 from accounting.ingest.fleet import Fleet, register
 from accounting.ingest.intake import count_intake
 from accounting.ingest.jobs import Jobs, Span, keep_marks, register_jobs
 from accounting.ingest.partitions import days_of, written
 from accounting.ingest.retirement import without_old
-from accounting.ingest.samples import keep, set_aside
+from accounting.ingest.samples import joined, keep, set_aside
 from accounting.ingest.shapes import CheckedBatch
 from accounting.ingest.spans import KeptSpans, keep_spans
 from accounting.ingest.uses import KeptUses, keep_uses
@@ -47,6 +55,7 @@ def store(
     now: datetime,
     errors: Iterable[ItemError] = (),
     import_id: int | None = None,
+    marked: set[DeviceHour] | None = None,
     protocol: str = "telemetry",
 ) -> TelemetryReply:
     """Store what is new, set aside what contradicts, and say what became of every item.
@@ -55,7 +64,8 @@ def store(
         batch: as `validate.parse` gave it; a batch made in Python is checked first.
         token: who speaks. A person's import has none: `speaker` makes a stand-in.
         errors: what `validate.parse` found.
-        import_id: the `FileImport` that brought its spans.
+        import_id: the `FileImport` that brought its spans and marks.
+        marked: is given the device-hours that the ledger must make again.
         protocol: what the poster speaks; only counted by it.
 
     Raises:
@@ -68,7 +78,7 @@ def store(
 
     def write() -> TelemetryReply:
         with transaction.atomic():
-            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol)
+            return _store(admit(batch, token=token, errors=errors), token, now, import_id, protocol, marked)
 
     return written(days_of([sample.measured_at for sample in batch.device_samples]), write)
 
@@ -78,7 +88,14 @@ def speaker(*, team: Team | None = None, site: Site | None = None) -> ApiToken:
     return ApiToken(name="import", team=team, site=site)
 
 
-def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | None, protocol: str) -> TelemetryReply:
+def _store(
+    admitted: Admitted,
+    token: ApiToken,
+    now: datetime,
+    import_id: int | None,
+    protocol: str,
+    marked: set[DeviceHour] | None,
+) -> TelemetryReply:
     fleet = register(admitted.batch, token=token, now=now)
     admitted = without_old(admitted, fleet, now=now)
     batch, now_us = admitted.batch, microsecond(now)
@@ -90,7 +107,11 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
 
     samples = _columns(batch, fleet, jobs)
     epoch = _epoch(batch, token)
-    kept = keep(samples, taken=taken, epoch=epoch, received_at_us=now_us, now=now)
+    parts = [
+        keep(part, taken=taken, epoch=of_part, received_at_us=now_us, now=now)
+        for of_part, part in _by_epoch(batch, samples, epoch)
+    ]
+    kept = parts[0] if len(parts) == 1 else joined(parts)
     facility = KeptFacility()
     if batch.facility_samples:
         facility = keep_facility(batch.facility_samples, token.site, taken=taken, now=now)
@@ -103,14 +124,17 @@ def _store(admitted: Admitted, token: ApiToken, now: datetime, import_id: int | 
     if stream is not None:
         take(stream, _numbers(batch, samples))
 
-    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us)
+    spans, mark_errors = keep_marks(admitted, fleet, jobs, now_us=now_us, import_id=import_id)
     gained = _lower_acquired(_firsts(kept.changed, told.spans), fleet)
     spans += [Span(device.pk, microsecond(device.acquired_at), now_us) for device in fleet.redescribed]
     spans += _spans_of_facility(facility, token)
     spans += uses.spans
     hours = hours_of_samples(kept.changed, now_us=now_us) | hours_of_spans(told.spans)
     hours |= hours_to_make(gained) | hours_to_restate(spans)
-    DirtyHour.objects.mark(hours | hours_of_jobs(jobs.moved), now=now)
+    hours |= hours_of_jobs(jobs.moved)
+    DirtyHour.objects.mark(hours, now=now)
+    if marked is not None:
+        marked |= hours
 
     errors = [*admitted.errors, *mark_errors]
     duplicates = kept.duplicates + facility.duplicates + uses.duplicates + told.duplicates
@@ -132,7 +156,24 @@ def _epoch(batch: CheckedBatch, token: ApiToken) -> int:
     """A number for the poster's boot. Without an agent nothing is known of boots; the token stands in."""
     agent = batch.agent
     boot = f"token {token.pk}" if agent is None else f"{agent.host}\n{agent.id}\n{agent.boot_id}"
-    return int.from_bytes(blake2b(boot.encode(), digest_size=8).digest(), signed=True)
+    return _number_of(boot)
+
+
+def _by_epoch(batch: CheckedBatch, samples: SampleColumns, epoch: int) -> Iterator[tuple[int, SampleColumns]]:
+    """The samples by whose boot their counters are of: all the poster's own, unless they name others."""
+    if not any(sample.boot for sample in batch.device_samples):
+        yield epoch, samples
+        return
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(batch.device_samples):
+        rows[sample.boot].append(row)
+    for boot, some in sorted(rows.items()):
+        of_boot = _number_of(f"{epoch}\n{boot}") if boot else epoch
+        yield of_boot, samples.take(np.array(some, dtype=np.int64))
+
+
+def _number_of(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
 def _numbers(batch: CheckedBatch, samples: SampleColumns) -> NDArray[np.int64]:

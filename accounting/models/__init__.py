@@ -19,7 +19,7 @@ from accounting.models.market import ContractHour, EnergyContract, InstrumentUse
 from accounting.models.own_factors import FactorStamp, OwnFactor, SeenCatalogue
 from accounting.models.prices import ExchangeRate, PriceHour, Tariff, TariffBand
 from accounting.models.restatements import RestatedDay, RestatedDevice, Restatement
-from accounting.models.sources import FileImport, LabelRule, UnreadMetric
+from accounting.models.sources import FileImport, HeldFile, LabelRule, UnreadMetric
 from accounting.models.telemetry import (
     Agent,
     AgentStream,
@@ -37,8 +37,8 @@ __all__ = [
     "Agent", "AgentStream", "ApiToken", "AuditEntry", "CodeCarbonEmission", "CodeCarbonExperiment", "CodeCarbonRun",
     "ContractHour", "Device", "DeviceDay", "DeviceSample",
     "DeviceUse", "DirtyHour", "EnergyContract", "EnergyHour", "EnergySpan", "ExchangeRate", "FacilitySample",
-    "FactorStamp", "FileImport", "GridFeed", "GridHour", "Host", "InstrumentUse", "IntakeDevice", "IntakeHour",
-    "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership",
+    "FactorStamp", "FileImport", "GridFeed", "GridHour", "HeldFile", "Host", "InstrumentUse", "IntakeDevice",
+    "IntakeHour", "Invitation", "Job", "JobMark", "LabelRule", "LedgerHour", "LedgerPulse", "Matching", "Membership",
     "OneTimeLogin", "OwnFactor", "PriceHour", "Project", "Quantities", "RawRetention", "RestatedDay",
     "RestatedDevice", "Restatement", "SampleConflict", "SeenCatalogue", "Site", "SiteTerms", "StaleMatch", "Tariff",
     "TariffBand", "Team", "TeamDay", "TeamHour", "UnreadMetric", "User", "VendorFootprint", "VendorReport",

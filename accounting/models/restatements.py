@@ -19,6 +19,7 @@ class Restatement(models.Model):
         PRICES = "prices", "Prices, tariffs or exchange rates"
         PLACEMENT = "placement", "Where a host stands"
         GRID_HOURS = "grid_hours", "Imported grid hours"
+        FILE_IMPORT = "file_import", "Imported runs"
 
     class State(models.TextChoices):
         MARKING = "marking", "Marking hours"

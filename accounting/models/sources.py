@@ -28,6 +28,26 @@ class FileImport(models.Model):
         ordering = ("-imported_at",)
 
 
+class HeldFile(models.Model):
+    """A file between its preview and the end of its import: what was shown is what is stored, whoever asks for it."""
+
+    kind = models.CharField(max_length=20, choices=FileImport.Kind.choices)
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="+")
+    site = models.ForeignKey(Site, null=True, on_delete=models.CASCADE, related_name="+")
+    file_name = models.CharField(max_length=200)
+    stated = models.JSONField(default=dict)
+    body = models.BinaryField(help_text="zlib")
+    held_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    held_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True, help_text="A worker takes it in since then")
+    file_import = models.OneToOneField(
+        FileImport, null=True, on_delete=models.CASCADE, related_name="held", help_text="Empty: not confirmed yet"
+    )
+
+    class Meta:
+        ordering = ("held_at",)
+
+
 class LabelRule(models.Model):
     """Which team, project and job a poster's labels mean (a pod's, a resource's). The first rule that matches holds.
 

@@ -175,12 +175,23 @@ class JobMark(models.Model):
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="marks")
     started_at_us = models.BigIntegerField()
     ended_at_us = models.BigIntegerField(null=True)
+    file_import = models.ForeignKey(
+        "FileImport",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="marks",
+        db_index=False,
+        help_text="Empty: posted",
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("job", "device", "started_at_us"), name="mark_once_per_job_and_start"),
         )
-        indexes = (models.Index(fields=("device", "started_at_us")),)
+        indexes = (
+            models.Index(fields=("device", "started_at_us")),
+            models.Index(fields=("file_import",), condition=~Q(file_import=None), name="mark_by_import"),
+        )
 
 
 class DeviceUse(models.Model):

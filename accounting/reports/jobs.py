@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, F, QuerySet, Sum
+from django.db.models import Avg, F, Q, QuerySet, Sum
 
 from accounting.methods.units import US_PER_S
-from accounting.models import DeviceSample, Job, JobMark, LedgerHour
+from accounting.models import Device, DeviceSample, Job, JobMark, LedgerHour
 from accounting.reports.queries import seen
 from accounting.reports.records import Sees
 from accounting.reports.spans import span_points
@@ -155,6 +155,14 @@ _OF_HOUR = {
     "unpriced_kwh": Sum("unpriced_kwh"),
     "unpriced_s": Sum("unpriced_s"),
 }
+
+
+def job_devices(job: Job) -> list[Device]:
+    """Devices that it held, and those that its energy is of: a tool may name it without a mark. One query."""
+    held = JobMark.objects.filter(job=job).order_by().values("device")
+    drew = LedgerHour.objects.filter(job=job).order_by().values("device")
+    found = Device.objects.filter(Q(pk__in=held) | Q(pk__in=drew)).select_related("host")
+    return list(found.order_by("host__name", "key"))
 
 
 def factor_ids(job: Job) -> list[str]:

@@ -51,7 +51,7 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
     if "csv" in request.GET:
         return csv_response(table)
     totals = job_totals(job)
-    marks = JobMark.objects.filter(job=job).select_related("device__host").order_by("started_at_us")
+    is_held = JobMark.objects.filter(job=job, ended_at_us=None).exists()
     context = {
         "title": str(job),
         "crumbs": [("Jobs", reverse("jobs")), (str(job), "")],
@@ -60,13 +60,13 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "codecarbon": codecarbon.told_by_codecarbon(job, totals),
         "holes": holes.job_gap_estimate(job),
         "table": table,
-        "devices": list({mark.device_id: mark.device for mark in marks}.values()),
+        "devices": jobs.job_devices(job),
         "factors": provenance.describe(jobs.factor_ids(job)),
         "methods": jobs.methods_of(job),
         "export_query": urlencode({"job": job.key, **({"team": job.team.slug} if job.team else {})}),
         "restated": restatements.job_notes(job),
         "drivers_url": f"{reverse('drivers')}?job={job.pk}",
-        "running": job.ended_at is None and any(mark.ended_at_us is None for mark in marks),
+        "running": job.ended_at is None and is_held,
     }
     return render(request, "accounting/job.html", context)
 

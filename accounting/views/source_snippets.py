@@ -112,7 +112,8 @@ def _opentelemetry(server: str, token: str) -> Snippet:
     sdk = (
         f"export OTEL_EXPORTER_OTLP_METRICS_ENDPOINT={shlex.quote(server + '/v1/metrics')}\n"
         "export OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=http/protobuf\n"
-        f"export OTEL_EXPORTER_OTLP_METRICS_HEADERS={shlex.quote('Authorization=Bearer%20' + token)}"
+        f"export OTEL_EXPORTER_OTLP_METRICS_HEADERS={shlex.quote('Authorization=Bearer%20' + token)}\n"
+        'export OTEL_RESOURCE_ATTRIBUTES="host.name=$(hostname)" # and greenai.job=…, greenai.team=… after a comma'
     )
     collector = (
         "exporters:\n"

@@ -30,9 +30,9 @@ class TestDoc:
         existing = {option for parser in (*commands().values(), _parser()) for option in options(parser)}
         assert set(re.findall(r"^\| `(--[a-z-]+)", DOC, re.MULTILINE)) == existing
 
-    @pytest.mark.parametrize("command", ["run", "status", "doctor", "flush"])
+    @pytest.mark.parametrize("command", ["run", "status", "doctor", "flush", "job-ended"])
     def test_says_of_each_option_which_commands_have_it(self, command: str) -> None:
-        rows = re.findall(r"^\| `(--[a-z-]+)[^|]*\| ([a-z, ]*)\|", DOC, re.MULTILINE)
+        rows = re.findall(r"^\| `(--[a-z-]+)[^|]*\| ([a-z, -]*)\|", DOC, re.MULTILINE)
         said = {
             option for option, of in rows if of.strip() == "all" or command in of.split(", ") or command in of.split()
         }

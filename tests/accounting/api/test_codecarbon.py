@@ -210,9 +210,15 @@ class TestRefusals:
         assert reply.status_code == 422
         assert json.loads(reply.content)["detail"][0]["loc"] == ["body", field]
 
-    @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{" * 5000, b'{"timestamp": 1e999}', b"NaN"])
+    @pytest.mark.parametrize(
+        "body", [b"", b"[]", b"\xff", b"{" * 5000, b'{"a":' * 5000, b'{"timestamp": 1e999}', b"NaN"]
+    )
     def test_never_are_a_server_error(self, tracker: Tracker, body: bytes) -> None:
         assert {tracker.send(path, body).status_code for path in ("/runs", "/emissions", "/totals")} == {422}
+
+    @pytest.mark.parametrize("place", ["experiments/%00", "experiments/%00/runs", "projects/%00", "runs/%00/emissions"])
+    def test_come_as_404_for_an_address_that_holds_nul(self, tracker: Tracker, place: str) -> None:
+        assert tracker.get(f"/{place}").status_code == 404
 
     def test_do_not_come_for_odd_text_in_a_run(self, tracker: Tracker) -> None:
         run = tracker.run(cpu_model="Xeon\x00\x1b[31m " + "x" * 400, gpu_model="99999999999999999999 x \x00H100",

@@ -159,7 +159,7 @@ else:
             before = list(StoredSample.objects.order_by("pk").values())
             latest = [n for n in MigrationExecutor(connection).loader.graph.leaf_nodes() if n[0] == "accounting"]
             try:
-                MigrationExecutor(connection).migrate([("accounting", "0012_intake")])
+                MigrationExecutor(connection).migrate([("accounting", "0008_intake")])
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT relkind FROM pg_class WHERE relname = 'accounting_devicesample'")
                     assert cursor.fetchone() == ("r",)

@@ -78,6 +78,13 @@ class TestJobPage:
         JobMark.objects.create(job=job, device=rows.Device.objects.get(), started_at_us=1)
         assert b"still running" in admin.get(reverse("job", args=[job.pk])).content
 
+    def test_names_the_devices_of_its_energy_where_nothing_marked_them(self, admin: Client) -> None:
+        job = a_job()
+        rows.ledger_hour(rows.a_device("codecarbon-cpu"), this_hour(), kwh=1.0, job=job)
+        JobMark.objects.create(job=job, device=rows.a_device("gpu-held"), started_at_us=1, ended_at_us=2)
+        keys = {device.key for device in admin.get(reverse("job", args=[job.pk])).context["devices"]}
+        assert {"codecarbon-cpu", "gpu-held"} < keys and len(keys) == 3
+
     def test_draws_its_hours_and_exports_them(self, admin: Client) -> None:
         job = a_job()
         rows.ledger_hour(rows.a_device("gpu-7"), this_hour() - HOUR, kwh=1.0, job=job)

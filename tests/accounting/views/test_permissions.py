@@ -28,7 +28,16 @@ GET_PAGES = [
     "prices",
     "contracts",
 ]
-ADMIN_PAGES = ["members", "member-invite", "team-new", "site-new", "tariff-new", "contract-new", "contract-import"]
+ADMIN_PAGES = [
+    "members",
+    "member-invite",
+    "team-new",
+    "site-new",
+    "tariff-new",
+    "contract-new",
+    "contract-import",
+    "label-rule-new",
+]
 
 
 def signed_in(user: User) -> Client:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounting', '0030_parallel_rebuild'),
+        ('accounting', '0010_parallel_rebuild'),
     ]
 
     operations = [

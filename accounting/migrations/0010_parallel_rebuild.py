@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounting', '0020_partitions'),
+        ('accounting', '0009_partitions'),
     ]
 
     operations = [

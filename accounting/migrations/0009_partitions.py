@@ -72,7 +72,7 @@ def _move(cursor, before, keys):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounting", "0012_intake")]
+    dependencies = [("accounting", "0008_intake")]
 
     operations = [
         migrations.CreateModel(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from django.db.models import Q
+from numpy.typing import NDArray
 
+from accounting.ledger.columns import read_columns
 from accounting.ledger.instants import HOUR, hour_at, to_us
 from accounting.methods.attribution import NO_JOB, Hold
 from accounting.methods.energy import Ints, PowerSeries
@@ -27,6 +29,7 @@ _DAYS_NEAR_US = 48 * US_PER_HOUR
 _TABLE = DeviceSample._meta.db_table
 _JOIN = f"JOIN {_TABLE} s ON s.device_id = w.d"
 _COLUMNS = "s.source, s.measured_at_us, s.power_w, s.energy_j, s.epoch, s.measured, COALESCE(s.job_id, 0)"
+_KINDS = ["int", "int", "int", "float", "float", "int", "bool", "int"]  # of the window and `_COLUMNS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,13 @@ def load_readings(windows: Sequence[Window]) -> list[list[Reading]]:
     """
     if not windows:
         return []
-    inside = _query(
-        windows,
-        f"SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us >= w.a AND s.measured_at_us < w.b "
-        f"AND {_between(windows, 0)}",
+    inside = read_columns(
+        f"WITH {_asked(windows)} SELECT w.i, {_COLUMNS} FROM w {_JOIN} "
+        f"AND s.measured_at_us >= w.a AND s.measured_at_us < w.b AND {_between(windows, 0)}",
+        _KINDS,
     )
-    read = _by_window([*inside, *_at_moments(windows, _neighbour_moments(windows))], len(windows))
+    beside = _at_moments(windows, _neighbour_moments(windows))
+    read = _by_window([np.concatenate(pair) for pair in zip(inside, beside, strict=True)], len(windows))
     for of_window, spans in zip(read, load_spans(windows), strict=True):
         of_window += spans
         of_window.sort(key=lambda reading: reading.source)  # stable: a source's readings stay before its spans
@@ -95,13 +99,11 @@ def load_spans(windows: Sequence[Window]) -> list[list[Reading]]:
         windows,
         "SELECT w.i, s.source, s.poster, s.started_at_us, s.ended_at_us, s.energy_j, s.measured, COALESCE(s.job_id, 0) "
         f"FROM w JOIN {EnergySpan._meta.db_table} s ON s.device_id = w.d AND s.started_at_us < w.b "
-        "AND s.started_at_us >= w.a - %s AND s.ended_at_us > w.a AND NOT s.is_long "
+        f"AND s.started_at_us >= w.a - {EnergySpan.LONG_US} AND s.ended_at_us > w.a AND NOT s.is_long "
         "UNION ALL "
         "SELECT w.i, s.source, s.poster, s.started_at_us, s.ended_at_us, s.energy_j, s.measured, COALESCE(s.job_id, 0) "
         f"FROM w JOIN {EnergySpan._meta.db_table} s ON s.device_id = w.d AND s.started_at_us < w.b "
-        "AND s.started_at_us >= w.a - %s AND s.ended_at_us > w.a AND s.is_long",
-        EnergySpan.LONG_US,
-        EnergySpan.LONGEST_US,
+        f"AND s.started_at_us >= w.a - {EnergySpan.LONGEST_US} AND s.ended_at_us > w.a AND s.is_long",
     )
     for (i, source, _), of_poster in groupby(sorted(rows, key=lambda row: row[:4]), key=lambda row: row[:3]):
         columns = list(zip(*of_poster, strict=True))
@@ -135,10 +137,8 @@ def load_uses(windows: Sequence[Window], *, reach_us: int) -> list[list[Use]]:
         rows = _query(
             windows,
             "SELECT w.i, u.measured_at_us, u.job_id, u.utilization, u.mig_slice, u.mig_fraction FROM w "
-            f"JOIN {DeviceUse._meta.db_table} u ON u.device_id = w.d AND u.measured_at_us >= w.a - %s "
-            "AND u.measured_at_us < w.b + %s ORDER BY w.i, u.measured_at_us, u.job_id, u.mig_slice",
-            reach_us,
-            reach_us,
+            f"JOIN {DeviceUse._meta.db_table} u ON u.device_id = w.d AND u.measured_at_us >= w.a - {reach_us:d} "
+            f"AND u.measured_at_us < w.b + {reach_us:d} ORDER BY w.i, u.measured_at_us, u.job_id, u.mig_slice",
         )
         for i, *row in rows:
             told[i].append(tuple(row))
@@ -250,40 +250,39 @@ def _between(windows: Sequence[Window], reach_us: int) -> str:
     return DeviceSample.between(first_us, last_us, column="s.measured_at_us")
 
 
-def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> list[tuple[Any, ...]]:
-    """The readings of every source at the given moments."""
+def _at_moments(windows: Sequence[Window], moments: set[tuple[int, int]]) -> list[NDArray[Any]]:
+    """The columns of the readings of every source at the given moments."""
     if not moments:
-        return []
+        return [np.zeros(0, dtype=np.int64) for _ in _KINDS]
     at = [moment for _, moment in moments]
-    values = ", ".join(["(%s, %s, %s)"] * len(moments))
-    parameters = [x for i, moment in sorted(moments) for x in (i, windows[i].device_id, moment)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m "
-            f"AND {DeviceSample.between(min(at), max(at), column='s.measured_at_us')}",
-            parameters,
-        )
-        return list(cursor.fetchall())
+    values = ", ".join(f"({i:d}, {windows[i].device_id:d}, {moment:d})" for i, moment in sorted(moments))
+    return read_columns(
+        f"WITH w(i, d, m) AS (VALUES {values}) SELECT w.i, {_COLUMNS} FROM w {_JOIN} AND s.measured_at_us = w.m "
+        f"AND {DeviceSample.between(min(at), max(at), column='s.measured_at_us')}",
+        _KINDS,
+    )
 
 
-def _query(windows: Sequence[Window], sql: str, *extra: int) -> list[tuple[Any, ...]]:
+def _query(windows: Sequence[Window], sql: str) -> list[tuple[Any, ...]]:
     """Run `sql` against `w(i, d, a, b)`: the windows with their device, start and end."""
-    values = ", ".join(["(%s, %s, %s, %s)"] * len(windows))
-    parameters = [x for i, w in enumerate(windows) for x in (i, w.device_id, w.start_us, w.end_us)]
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH w(i, d, a, b) AS (VALUES {values}) {sql}", [*parameters, *extra])
+        cursor.execute(f"WITH {_asked(windows)} {sql}")
         return list(cursor.fetchall())
 
 
-def _by_window(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Reading]]:
-    """Rows (window, then `_COLUMNS`) as columns, cut where the window or the source changes."""
+def _asked(windows: Sequence[Window]) -> str:
+    """The windows as numbers in the text: a driver takes a millisecond to fill in a thousand parameters."""
+    values = (f"({i:d}, {w.device_id:d}, {w.start_us:d}, {w.end_us:d})" for i, w in enumerate(windows))
+    return f"w(i, d, a, b) AS (VALUES {', '.join(values)})"
+
+
+def _by_window(columns: Sequence[NDArray[Any]], count: int) -> list[list[Reading]]:
+    """Columns (window, then `_COLUMNS`) cut where the window or the source changes."""
     readings: list[list[Reading]] = [[] for _ in range(count)]
-    if not rows:
+    window, source, at_us, power_w, energy_j, epoch, measured, job = columns
+    if not window.size:
         return readings
-    columns = list(zip(*rows, strict=True))
-    window, source, at_us, epoch, job = (np.array(columns[k], dtype=np.int64) for k in (0, 1, 2, 5, 7))
-    power_w, energy_j = (np.array(columns[k], dtype=np.float64) for k in (3, 4))  # None becomes nan
-    whole = PowerSeries(at_us, power_w, energy_j, epoch, np.array(columns[6], dtype=np.bool_))
+    whole = PowerSeries(at_us, power_w, energy_j, epoch, measured.astype(np.bool_))
     order = np.lexsort((at_us, source, window))
     turns = np.flatnonzero((np.diff(window[order]) != 0) | (np.diff(source[order]) != 0)) + 1
     for part in np.split(order, turns):

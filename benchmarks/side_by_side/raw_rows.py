@@ -24,6 +24,9 @@ _ROW = np.dtype(
 
 def copy_readings(device_ids: Sequence[int], at_us: NDArray[np.int64], watts: NDArray[np.float64]) -> None:
     """Readings by the agent of every device at every instant; `watts` has a row for each device."""
+    from accounting.ingest.partitions import US_PER_DAY, ensure
+
+    ensure(set(np.unique(at_us // US_PER_DAY).tolist()), most=10_000)  # the table is in days
     table, names = "accounting_devicesample", ", ".join(_COLUMNS)
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(_HEADER)

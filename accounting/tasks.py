@@ -21,13 +21,16 @@ _CLIENTS = gridfeed.clients(clock=time.monotonic, today=timezone.now)
 
 @shared_task(name="accounting.rebuild_dirty_hours")
 def rebuild_dirty_hours() -> None:
-    """Drain the dirty hours, for at most 20 seconds at a time, and close what they restated.
+    """Drain the hours that are dirty now, for at most 20 seconds at a time, and close what they restated.
 
-    First what an upgrade changed: after it, no hour is made anew before it is known what stood there.
+    First what an upgrade changed: after it, no hour is made anew before it is known what stood there. Hours that more
+    readings make dirty again meanwhile are for the next nudge: else a busy fleet would keep a worker at them for ever.
     """
     upgrade.restate_upgrade(now=timezone.now())
-    until = time.monotonic() + _REBUILD_FOR_S
-    while time.monotonic() < until and rebuild.rebuild_dirty(now=timezone.now(), limit=rebuild.ROUND):
+    until, began = time.monotonic() + _REBUILD_FOR_S, timezone.now()
+    while time.monotonic() < until and rebuild.rebuild_dirty(
+        now=timezone.now(), limit=rebuild.ROUND, marked_until=began
+    ):
         pass
     restate.settle(now=timezone.now())
 

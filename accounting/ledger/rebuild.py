@@ -46,7 +46,9 @@ CHUNK = 100 if settings.SQLITE else 250
 _WHOLE_S = S_PER_HOUR - 1e-3
 
 
-def rebuild_dirty(*, now: datetime, limit: int = 10_000, open_hours: bool = False) -> int:
+def rebuild_dirty(
+    *, now: datetime, limit: int = 10_000, open_hours: bool = False, marked_until: datetime | None = None
+) -> int:
     """Rebuild dirty device-hours, oldest marks first, and return how many were made; 0: nothing is left to do.
 
     Any number of workers may run it at once on PostgreSQL: each chunk of hours is made by one of them, each day is
@@ -56,11 +58,15 @@ def rebuild_dirty(*, now: datetime, limit: int = 10_000, open_hours: bool = Fals
 
     Args:
         open_hours: make running hours however young their marks are.
+        marked_until: leave later marks alone. Hours into which readings keep coming are marked anew as soon as they are
+            made; whoever calls this in a loop gives the time at which the loop began, and makes each of them once.
     """
     done = 0
     while done < limit:
         worklist.pulse(now=now)
-        count = _make(worklist.due(now=now, most=min(ROUND, limit - done), open_hours=open_hours), now=now)
+        most = min(ROUND, limit - done)
+        due = worklist.due(now=now, most=most, open_hours=open_hours, marked_until=marked_until)
+        count = _make(due, now=now)
         done += count
         if not _roll_up_made() and not count and not settle(now=now):
             break

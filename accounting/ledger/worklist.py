@@ -36,14 +36,17 @@ class Taken:
         return self.device_id, self.hour
 
 
-def due(*, now: datetime, most: int, open_hours: bool = False) -> list[int]:
+def due(*, now: datetime, most: int, open_hours: bool = False, marked_until: datetime | None = None) -> list[int]:
     """Marks to work on, oldest first; by device, so that neighbouring hours load together. Two queries at most.
 
     Args:
         open_hours: whether running hours are due whatever their age. Else they wait until their mark is as old as
             GREENAI_LEDGER_OPEN_HOUR_S or the hour is over, unless there are only a `FEW` of them.
+        marked_until: leave later marks alone.
     """
     stale = DirtyHour.objects.stale().order_by("marked_at", "hour", "device_id")
+    if marked_until is not None:
+        stale = stale.filter(marked_at__lte=marked_until)
     columns = ("device_id", "hour", "pk")
     if open_hours:
         return [pk for _, _, pk in sorted(stale.values_list(*columns)[:most])]

@@ -54,6 +54,10 @@ class TestDue:
         worklist.note_made(worklist.take([mark.pk]))
         assert due() == set() and worklist.take([mark.pk]) == []
 
+    def test_leaves_marks_alone_that_came_after_the_loop_began(self) -> None:
+        [before], [after] = marked(-1, age_s=10.0), marked(-1, age_s=2.0)
+        assert due(marked_until=HALF_PAST - 5 * SECOND) == {before.pk} and after.pk in due()
+
     def test_asks_for_no_more_than_it_may(self) -> None:
         marked(-3, -2, -1, 0)
         assert len(worklist.due(now=HALF_PAST, most=2)) == 2

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from accounting.access import visible_to
 from accounting.models import Job, JobMark
 from accounting.reports import codecarbon, figures, holes, job_tables, jobs, provenance, restatements
+from accounting.reports.device_sources import devices_of
 from accounting.reports.live import running_jobs
 from accounting.reports.queries import job_totals
 from accounting.views.asking import asked_period, csv_response, period_context, zone
@@ -60,7 +61,7 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponse:
         "codecarbon": codecarbon.told_by_codecarbon(job, totals),
         "holes": holes.job_gap_estimate(job),
         "table": table,
-        "devices": list({mark.device_id: mark.device for mark in marks}.values()),
+        "devices": list({mark.device_id: mark.device for mark in marks}.values()) or devices_of(job),
         "factors": provenance.describe(jobs.factor_ids(job)),
         "methods": jobs.methods_of(job),
         "export_query": urlencode({"job": job.key, **({"team": job.team.slug} if job.team else {})}),

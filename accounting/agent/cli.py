@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounting.agent import VERSION
 from accounting.agent.clock import Clock, machine_boot_id
-from accounting.agent.courier import Announcement, Courier
+from accounting.agent.courier import POST_EVERY_S, Announcement, Courier
 from accounting.agent.jobs import JobFinder
 from accounting.agent.logs import log_to_stdout
 from accounting.agent.loop import Loop, serve
@@ -66,7 +66,14 @@ def _run(options: argparse.Namespace) -> int:
             devices = ", ".join(device.device for device in sensor.devices())
             log.info("sensor %s (%s): %s", name, sensor.status, devices)
         clock = Clock()
-        courier = Courier(spool, client.post, agent_id=options.agent_id, host=options.host, clock=clock)
+        courier = Courier(
+            spool,
+            client.post,
+            agent_id=options.agent_id,
+            host=options.host,
+            clock=clock,
+            post_every_s=options.post_every,
+        )
         jobs = JobFinder(env_job=os.environ.get("GREENAI_JOB_ID") or None, path=options.job_file)
         loop = Loop(rack, spool, courier, interval_s=options.interval, jobs=jobs, clock=clock)
         serve(loop, courier, stop, once=options.once)
@@ -218,6 +225,13 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", parents=[every, target, sensors], help="measure and post until stopped")
     run.add_argument("--interval", type=_number(0.1, 60), default=5.0, metavar="S", help="seconds; default 5")
+    run.add_argument(
+        "--post-every",
+        type=_number(1, 300),
+        default=os.environ.get("GREENAI_POST_EVERY_S") or f"{POST_EVERY_S:g}",  # checked like the option
+        metavar="S",
+        help="seconds between posts, or GREENAI_POST_EVERY_S; default %(default)s",
+    )
     run.add_argument("--once", action="store_true", help="two readings, an interval apart, then stop")
     run.add_argument("--job-file", type=Path, metavar="PATH", help="names the job that holds this host; or a folder")
     run.set_defaults(command=_run)

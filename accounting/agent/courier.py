@@ -15,7 +15,7 @@ from accounting.agent.spool import Spool, Waiting
 from accounting.agent.wire import AgentInfo, DeviceInfo, JobInfo, TelemetryBatch
 
 BATCH = 500
-POST_EVERY_S = 5.0  # while less than a full batch waits
+POST_EVERY_S = 5.0  # while less than a full batch waits, where `--post-every` does not say another
 EARLIEST = 0.8  # part of that time: agents that a cluster starts together drift apart
 BACKLOG_PAUSE_S = 0.1  # between full batches, jittered, so that a returning fleet does not arrive as one
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 1.0, 60.0
@@ -57,10 +57,11 @@ class Courier:
         agent_id: str,
         host: str,
         clock: Clock,
+        post_every_s: float = POST_EVERY_S,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._spool, self._post, self._clock, self._chance = spool, post, clock, chance
-        self._agent_id, self._host = agent_id, host
+        self._agent_id, self._host, self._post_every_s = agent_id, host, post_every_s
         self._announcement: Announcement | None = None  # until the first, only samples are posted
         self._announced: Announcement | None = None
         self._hurried = False
@@ -198,7 +199,7 @@ class Courier:
         pause_s = (
             BACKLOG_PAUSE_S * self._chance()
             if behind or self._hurried
-            else POST_EVERY_S * (EARLIEST + (1 - EARLIEST) * self._chance())
+            else self._post_every_s * (EARLIEST + (1 - EARLIEST) * self._chance())
         )
         self._not_before_s = self._clock.monotonic_s() + pause_s
 

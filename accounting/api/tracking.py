@@ -50,7 +50,7 @@ class JobState(Schema):
 
 @router.get("/metering", auth=INGEST, response=Metered)
 def metering(request: HttpRequest, host: str, boot: str = "") -> Metered:
-    """Whether an agent was heard of within a minute on the machine of this host name, or of this boot of the kernel."""
+    """Whether an agent was heard of lately on the machine of this host name, or of this boot of the kernel."""
     for name, value in (("host", host), ("boot", boot)):
         if len(value) > LONGEST[name] or "\x00" in value or (name == "host" and not value.strip()):
             raise Problem(422, "bad_parameters", f"{name}: 1 to {LONGEST[name]} characters without NUL")

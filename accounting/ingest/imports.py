@@ -6,7 +6,8 @@ in already is a duplicate then. A person changes what may have been reported, so
 
 import hashlib
 import zlib
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounting.agent.wire import ItemError, TelemetryBatch
-from accounting.ingest.columns import SOURCES
+from accounting.ingest.columns import SOURCES, microsecond
 from accounting.ingest.dirty import DeviceHour, TooWide, hours_of_spans, hours_to_restate
 from accounting.ingest.formats.imported import ImportedFile, ImportRefused, Stated
 from accounting.ingest.import_kinds import KINDS, prepared
@@ -25,7 +26,20 @@ from accounting.ingest.import_service import give_back, note_service, revive
 from accounting.ingest.jobs import Span
 from accounting.ingest.spans import poster_of
 from accounting.ingest.store import speaker, store
-from accounting.models import ApiToken, Device, DirtyHour, EnergySpan, FileImport, HeldFile, JobMark, Site, Team, User
+from accounting.methods.units import US_PER_HOUR
+from accounting.models import (
+    ApiToken,
+    Device,
+    DirtyHour,
+    EnergyHour,
+    EnergySpan,
+    FileImport,
+    HeldFile,
+    JobMark,
+    Site,
+    Team,
+    User,
+)
 
 _AT_ONCE = 2_000  # spans or marks withdrawn in a transaction
 _MOST_SHOWN = 20
@@ -169,8 +183,17 @@ def take(
     return brought
 
 
+class Sealed(ValueError):
+    """Hours that the file speaks of have been sealed: their raw samples are gone, and they stay as they are."""
+
+
 def withdraw(brought: FileImport, *, keeper: Keeper, now: datetime) -> None:
-    """Take back every span and mark that the file brought, in parts; repeated, it goes on where it broke off."""
+    """Take back every span and mark that the file brought, in parts; repeated, it goes on where it broke off.
+
+    Raises:
+        Sealed: nothing was taken back.
+    """
+    _refuse_sealed(brought)
     for rows in (brought.energy_spans.order_by("pk"), brought.marks.order_by("pk")):
         while True:
             with transaction.atomic():
@@ -187,6 +210,22 @@ def withdraw(brought: FileImport, *, keeper: Keeper, now: datetime) -> None:
         brought.withdrawn_at = now
         brought.save(update_fields=["withdrawn_at"])
     keeper.close()
+
+
+def _refuse_sealed(brought: FileImport) -> None:
+    spans = list(brought.energy_spans.values_list("device_id", "started_at_us", "ended_at_us"))
+    sealed: dict[int, list[int]] = defaultdict(list)
+    of_devices = EnergyHour.objects.filter(sealed=True, device__in={device_id for device_id, _, _ in spans})
+    for device_id, hour in of_devices.order_by("hour").values_list("device_id", "hour").distinct():
+        sealed[device_id].append(microsecond(hour))
+    for device_id, started_us, ended_us in spans:
+        hours = sealed[device_id]
+        at = bisect_left(hours, started_us // US_PER_HOUR * US_PER_HOUR)
+        if at < len(hours) and hours[at] < ended_us:
+            raise Sealed(
+                f"{brought.file_name} speaks of hours whose raw samples have been retired: they stay as they are, and"
+                " what others read there cannot be counted again"
+            )
 
 
 def _withdraw_some(some: list[EnergySpan] | list[JobMark], *, keeper: Keeper, now: datetime) -> None:
@@ -315,4 +354,17 @@ def _of(team: Team | None, site: Site | None, host: str = "device__host__") -> M
     return {f"{host}site": site, f"{host}team": None}
 
 
-__all__ = ["Keeper", "Preview", "claim", "confirm", "fail", "go_on", "hold", "preview", "read", "take", "withdraw"]
+__all__ = [
+    "Keeper",
+    "Preview",
+    "Sealed",
+    "claim",
+    "confirm",
+    "fail",
+    "go_on",
+    "hold",
+    "preview",
+    "read",
+    "take",
+    "withdraw",
+]

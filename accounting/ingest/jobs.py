@@ -4,6 +4,7 @@ Whose job a name means: under a team's token, the team's. Under a site's token, 
 `jobs` list names; else that of the job which last marked one of the site's devices under that name; else nobody's.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,8 +60,8 @@ def register_jobs(admitted: Admitted, *, token: ApiToken) -> Jobs:
     jobs.owners = _owners(names, items, jobs, known, token)
     wanted = {jobs.key(name) for name in names} | {jobs.key(item.job, item.team) for item in items}
     jobs.by_key = known | _make(wanted - known.keys())
-    for item in sorted(batch.jobs, key=lambda item: item.job):
-        _describe(jobs, jobs.by_key[jobs.key(item.job, item.team)], item)
+    if batch.jobs:
+        _describe(jobs, [(jobs.by_key[jobs.key(item.job, item.team)], item) for item in batch.jobs])
     return jobs
 
 
@@ -133,21 +134,38 @@ def _make(keys: set[JobKey]) -> dict[JobKey, Job]:
     return _find({name for _, name in keys})
 
 
-def _describe(jobs: Jobs, job: Job, said: Any) -> None:
-    """Take over what is said; what is left empty stays as it was."""
-    news = {name: getattr(said, name) for name in ("name", "kind", "model", "started_at", "ended_at")}
-    if said.project is not None:
-        project, _ = Project.objects.get_or_create(
-            team_id=job.team_id, slug=said.project, defaults={"name": said.project}
-        )
-        news["project_id"] = project.pk
-    changed = {name: value for name, value in news.items() if value not in (None, "", getattr(job, name))}
-    if changed:
-        Job.objects.filter(pk=job.pk).update(**changed)
+def _describe(jobs: Jobs, said: list[tuple[Job, Any]]) -> None:
+    """Take over what is said; what is left empty stays as it was. A statement for each set of fields that changes."""
+    project_ids = _projects({(job.team_id, item.project) for job, item in said if item.project is not None})
+    changes: dict[tuple[str, ...], dict[int, Job]] = defaultdict(dict)
+    for job, item in sorted(said, key=lambda pair: pair[0].pk):
+        news = {name: getattr(item, name) for name in ("name", "kind", "model", "started_at", "ended_at")}
+        if item.project is not None:
+            news["project_id"] = project_ids[job.team_id, item.project]
+        changed = {name: value for name, value in news.items() if value not in (None, "", getattr(job, name))}
         for name, value in changed.items():
             setattr(job, name, value)
-    if "project_id" in changed:
-        jobs.moved.append(job)
+        if changed:
+            changes[tuple(sorted(changed))][job.pk] = job
+        if "project_id" in changed:
+            jobs.moved.append(job)
+    for names, of_names in sorted(changes.items()):
+        Job.objects.bulk_update(of_names.values(), [name.removesuffix("_id") for name in names], 500)
+
+
+def _projects(named: set[tuple[int | None, str]]) -> dict[tuple[int | None, str], int]:
+    """The projects of these (team, slug), made where they are new. Two queries at most where all are known."""
+    if not named:
+        return {}
+    slugs = {slug for _, slug in named}
+    for _ in range(2):
+        rows = Project.objects.filter(slug__in=slugs).order_by().values_list("team_id", "slug", "pk")
+        found = {(team_id, slug): pk for team_id, slug, pk in rows}
+        if not (missing := named - found.keys()):
+            break
+        new = [Project(team_id=team_id, slug=slug, name=slug) for team_id, slug in sorted(missing, key=str)]
+        Project.objects.bulk_create(new, ignore_conflicts=True)  # another batch may have been first
+    return {key: found[key] for key in named}
 
 
 def _wanted_marks(admitted: Admitted, fleet: Fleet, jobs: Jobs) -> tuple[dict[MarkKey, int | None], list[ItemError]]:

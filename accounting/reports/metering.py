@@ -14,7 +14,8 @@ from django.db.models import Q
 
 from accounting.models import Agent, ApiToken, Device, Host
 
-HEARD_WITHIN = timedelta(minutes=1)
+HEARD_WITHIN = timedelta(minutes=6)  # an agent may post every five
+PASSING_HEARD_WITHIN = timedelta(minutes=1)  # these post every five seconds while they meter
 BOOT_LENGTH = 36  # of a kernel's boot id, a UUID
 
 
@@ -31,7 +32,9 @@ class Metering:
 def who_meters(token: ApiToken, *, host: str, boot: str, now: datetime) -> Metering:
     """Two queries. `boot` may be empty: the name alone decides then."""
     same = Q(host__name=host) | (Q(boot_id__startswith=f"{boot}-") if boot else Q())
-    heard = Agent.objects.filter(same, last_seen_at__gt=now - HEARD_WITHIN).select_related("host").order_by("pk")
+    passing = Q(key__in=Agent.PASSING_KEYS)
+    lately = (~passing & Q(last_seen_at__gt=now - HEARD_WITHIN)) | Q(last_seen_at__gt=now - PASSING_HEARD_WITHIN)
+    heard = Agent.objects.filter(same, lately).select_related("host").order_by("pk")
     agents = sorted(heard, key=lambda agent: not _same_boot(agent, boot))
     mine = [agent for agent in agents if _speaks_for(token, agent.host)]
     lasting = [agent for agent in mine if agent.key not in Agent.PASSING_KEYS]

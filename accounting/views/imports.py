@@ -98,7 +98,11 @@ def import_withdraw(request: HttpRequest, import_id: int) -> HttpResponse:
         return redirect("imports")
     now = timezone.now()
     reason = f"runs of {brought.file_name} were withdrawn (import {brought.pk})"
-    imports.withdraw(brought, keeper=ImportKeeper(reason=reason, actor=request.user, now=now), now=now)
+    try:
+        imports.withdraw(brought, keeper=ImportKeeper(reason=reason, actor=request.user, now=now), now=now)
+    except imports.Sealed as why:
+        messages.error(request, f"Not withdrawn: {why}.")
+        return redirect("imports")
     audit(actor=request.user, action="runs.withdrawn", subject=brought.file_name, kind=brought.kind)
     messages.success(request, f"{brought.file_name} is withdrawn. The ledger is made again without it.")
     return redirect("imports")

@@ -27,13 +27,13 @@ INTERVAL_S = 1.0  # an experiment's edges are known to one of these
 FIRST_READINGS = 2  # a load model has nothing to say before its second
 SETTLE_S = 10.0  # opening a sensor may load a library; twice this is well within a lease
 STOP_LIMIT_S = 5.0
-AGENT_SEEN_WITHIN = timedelta(minutes=1)
+AGENT_SEEN_WITHIN = timedelta(minutes=6)  # it may post every five
 
 log = structlog.get_logger()
 
 
 def agent_is_alive(host_name: str, *, now: datetime) -> bool:
-    """Whether an agent of a host of this name was heard of within a minute.
+    """Whether an agent of a host of this name was heard of within AGENT_SEEN_WITHIN.
 
     The name counts, whoever's token it came under: one machine may be metered under another team's, and energy that is
     missing is shown, where energy that is there twice is not.

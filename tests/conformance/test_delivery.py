@@ -76,7 +76,12 @@ class Sender:
 
 @contextmanager
 def a_sender(
-    server: ScriptedServer, folder: Path, *, chance: random.Random, timeout_s: float = 5.0
+    server: ScriptedServer,
+    folder: Path,
+    *,
+    chance: random.Random,
+    timeout_s: float = 5.0,
+    post_every_s: float = POST_EVERY_S,
 ) -> Iterator[Sender]:
     clock, spool = TurnedClock(), Spool(folder, machine_boot="boot")
     client = Client(server.url, Token(lambda: TOKEN, "a test"), timeout_s=timeout_s)
@@ -86,7 +91,9 @@ def a_sender(
         sender.outcomes.append(client.post(batch))
         return sender.outcomes[-1]
 
-    courier = Courier(spool, post, agent_id="agent", host="node-1", clock=clock, chance=chance.random)
+    courier = Courier(
+        spool, post, agent_id="agent", host="node-1", clock=clock, post_every_s=post_every_s, chance=chance.random
+    )
     sender = Sender(server, spool, clock, courier)
     try:
         yield sender
@@ -250,6 +257,19 @@ class TestFleet:
                 assert all(0.8 * POST_EVERY_S <= wait_s <= POST_EVERY_S for wait_s in sender.waits_s())
                 tenth.append(sender.sent_at_s[-1])
         assert max(tenth) - min(tenth) > 2.0
+
+
+def test_posts_as_often_as_it_was_asked_and_all_of_it(server: ScriptedServer, tmp_path: Path) -> None:
+    # a reading of 8 devices every 5 s for ten minutes, a post every 48 to 60 s: 10 to 13 posts instead of 120
+    with a_sender(server, tmp_path, chance=random.Random(3), post_every_s=60.0) as sender:
+        for _ in range(120):
+            sender.measure(8)
+            sender.courier.step()
+            sender.clock.advance(5.0)
+        assert 10 <= len(sender.sent_at_s) <= 13
+        assert all(48.0 <= wait_s <= 65.0 for wait_s in sender.waits_s())
+        sender.run()
+        sender.assert_all_arrived_once()
 
 
 def most_within(moments: list[float], *, window_s: float) -> int:

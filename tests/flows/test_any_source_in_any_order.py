@@ -126,7 +126,7 @@ class TestAnyDeliveryOfManySources:
     @given(seed=st.integers(0, 2**32), pieces=st.integers(1, 15), doubled=st.floats(0, 0.5))
     def test_gives_the_same_ledger_to_the_last_digit(self, seed: int, pieces: int, doubled: float) -> None:
         dice = random.Random(seed)
-        name = f"{seed}-{pieces}-{dice.random()}".replace(".", "-")
+        name = f"{Site.objects.count()}"  # one example may be tried again in the same transaction
         once = Site.objects.create(name=f"once {name}", slug=f"once-{name}")
         often = Site.objects.create(name=f"often {name}", slug=f"often-{name}")
         single = deliver(batches_of(story(once.slug), []), site=once, dice=None)

@@ -42,6 +42,7 @@ DEVICES: Mapping[str, tuple[str, DeviceKind]] = {  # what AcctGatherEnergyType m
     "gpu": ("slurm-gpu", "gpu"),
 }
 _LONGEST_S = 366 * 86_400
+MOST_STRETCHES = 300_000  # jobs times their nodes: what fits in a web server's memory
 _UNFINISHED = ("RUNNING", "PENDING", "REQUEUED", "SUSPENDED", "CONFIGURING", "COMPLETING", "RESIZING")
 
 
@@ -98,9 +99,13 @@ def parse(body: bytes, *, stated: Stated) -> ImportedFile:
     saying = _saying(stated)
     table = read(body)
     found = _Found(wrong=[LineError(line, why) for line, why in table.wrong])
+    stretches = 0
     for job in table.jobs:
         try:
             _take(job, saying, found)
+            stretches += len(found.ran[-1].nodes) if found.ran else 0
+            if stretches > MOST_STRETCHES:
+                raise ImportRefused(f"more than {MOST_STRETCHES:,} jobs times nodes: ask sacct for shorter periods")
         except (NotReadable, NotAHostlist) as error:
             found.wrong.append(LineError(job.row.line, str(error)))
     wrong = sorted(found.wrong, key=lambda error: error.line)

@@ -115,6 +115,20 @@ class TestLive:
         assert numbers == list(range(1, len(numbers) + 1))
         assert {s["status"] for s in server.samples.values()} == {"modelled"}
 
+    def test_posts_seldom_where_asked_to_and_still_flushes_when_stopped(
+        self, tmp_path: Path, server: ScriptedServer
+    ) -> None:
+        words = ("run", "--server", server.url, "--sensor", "procstat", "--interval", "0.2", "--spool", "spool")
+        with agent(*words, "--post-every", "60", folder=tmp_path) as process:
+            wait_until(lambda: len(server.batches) > 0)
+            time.sleep(6.5)  # by default a second post would have come within 5 s
+            posts = len(server.batches)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+        assert posts <= 2  # who it is, and what it had read by then
+        numbers = sorted(seq for _, seq in server.samples)
+        assert len(numbers) >= 30 and numbers == list(range(1, len(numbers) + 1))
+
     def test_a_stopped_agent_does_not_wait_for_a_server_that_hangs(
         self, tmp_path: Path, server: ScriptedServer
     ) -> None:
@@ -204,6 +218,7 @@ class TestCommands:
             (("run", "--server", "http://x", "--sensor", "wattmeter"), "no sensor is named 'wattmeter'"),
             (("run", "--server", "http://x", "--sensor", "replay:none.csv"), "cannot be played"),
             (("run", "--server", "http://x", "--interval", "0"), "'0' is not a number between 0.1 and 60"),
+            (("run", "--server", "http://x", "--post-every", "301"), "'301' is not a number between 1 and 300"),
             (("status", "--spool", "none"), "no spool in none"),
             ((), "COMMAND"),
         ],
@@ -214,6 +229,10 @@ class TestCommands:
         done = run(*words, folder=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert why in done.stderr
+
+    def test_the_environments_pace_is_held_to_the_same_bounds(self, tmp_path: Path) -> None:
+        done = run("run", "--server", "http://x", folder=tmp_path, env={"GREENAI_POST_EVERY_S": "often"})
+        assert done.returncode == 2 and "'often' is not a number between 1 and 300" in done.stderr
 
     def test_a_token_may_come_through_standard_input(self, tmp_path: Path, server: ScriptedServer) -> None:
         words = ("run", "--once", "--interval", "0.1", "--sensor", "procstat", "--spool", "s", "--server", server.url)

@@ -66,9 +66,18 @@ class TestMetering:
         assert get(team_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "no"
         assert get(team_secret, "metering", host="node-1").json()["metered"] == "elsewhere"
 
-    def test_a_silent_agent_does_not(self, team: Team, team_secret: str) -> None:
-        an_agent("node-1", seen_s_ago=61, team=team)
-        assert get(team_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "no"
+    def test_an_agent_that_posts_every_five_minutes_does_and_a_silent_one_does_not(
+        self, team: Team, team_secret: str
+    ) -> None:
+        an_agent("node-1", seen_s_ago=310, team=team)
+        assert get(team_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "here"
+        an_agent("node-2", seen_s_ago=361, team=team)
+        assert get(team_secret, "metering", host="node-2").json()["metered"] == "no"
+
+    @pytest.mark.parametrize("key", Agent.PASSING_KEYS)
+    def test_who_meters_for_a_while_is_over_after_a_minute(self, team: Team, site_secret: str, key: str) -> None:
+        an_agent("node-1", key=key, seen_s_ago=61, team=team)
+        assert get(site_secret, "metering", host="node-1", boot=BOOT).json()["metered"] == "no"
 
     @pytest.mark.parametrize("key", Agent.PASSING_KEYS)
     def test_who_meters_for_a_while_only_counts_under_another_owner(

@@ -57,7 +57,7 @@ def take_held_files() -> None:
     """Take in the files that people confirmed, the oldest first. One that cannot be taken says why, and stays."""
     while held := imports.claim(now=timezone.now()):
         brought = held.file_import
-        reason = f"Runs of {held.file_name} were imported (import {brought.pk})"
+        reason = f"runs of {held.file_name} were imported (import {brought.pk})"
         try:
             imports.go_on(
                 held, keeper=ImportKeeper(reason=reason, actor=held.held_by, now=timezone.now()), now=timezone.now()

@@ -58,14 +58,15 @@ def navigation(request: HttpRequest) -> dict[str, object]:
                 ("Contracts", "contracts"),
                 ("Restatements", "restatements"),
                 *([("Reconciliation", "reconciliation")] if visibility == EVERYTHING else []),
-                *([("Imports", "imports")] if may_import(user) else []),
                 ("Estimate", "estimate-new"),
             ],
         ),
         (
-            "Administer",
+            "Set up",
             [
                 ("Sources", "sources"),
+                *([("Imports", "imports")] if may_import(user) else []),
+                *([("Label rules", "label-rules")] if visibility == EVERYTHING else []),
                 ("Tokens", "tokens"),
                 *([("Members", "members")] if can_administer(user) else []),
             ],
@@ -96,8 +97,13 @@ def _link(request: HttpRequest, label: str, name: str, count: int = 0, count_hin
         url = reverse(name)
     except NoReverseMatch:
         return None
-    current = request.path == url or (url != "/" and request.path.startswith(url))
+    current = request.path == url or (url != "/" and request.path.startswith(url) and not _is_deeper(request, name))
     return Link(label, url, current, count, count_hint)
+
+
+def _is_deeper(request: HttpRequest, name: str) -> bool:
+    """Label rules lie below the fleet's address and have a link of their own."""
+    return name == "fleet" and request.path.startswith(reverse("label-rules"))
 
 
 def _of_visible_teams(rows: QuerySet, path: str, visibility: Visibility) -> int:

@@ -203,8 +203,9 @@ class Device(models.Model):
         """Its kind, and how many it stands for."""
         name = str(self.get_kind_display())
         if self.is_total:
-            counted = {"cpu": "All CPUs", "gpu": "All GPUs", "memory": "All memory"}.get(self.kind, f"All ({name})")
-            return f"{counted} of the host" + (f", {self.units}" if self.units > 1 else "")
+            number = f"{self.units} " if self.units > 1 else ""
+            counted = {"cpu": f"All {number}CPUs of the host", "gpu": f"All {number}GPUs of the host"}
+            return counted.get(self.kind, {"memory": "All memory of the host"}.get(self.kind, name))
         return f"{self.units} x {name}" if self.units > 1 else name
 
     @property

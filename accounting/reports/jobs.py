@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, F, Q, QuerySet, Sum
+from django.db.models import Avg, F, Max, Min, Q, QuerySet, Sum
 
-from accounting.methods.units import US_PER_S
+from accounting.methods.units import US_PER_HOUR, US_PER_S
 from accounting.models import Device, DeviceSample, Job, JobMark, LedgerHour
 from accounting.reports.queries import seen
 from accounting.reports.records import Sees
@@ -184,10 +184,10 @@ class PowerLine:
 
 
 def job_power(job: Job, *, now: datetime) -> list[PowerLine]:
-    """The draw of the job's devices while it held them, over its last hours. At most POWER_DEVICES + 1 queries."""
+    """The draw of the job's devices while it held them, over its last hours. At most POWER_DEVICES + 2 queries."""
     marks = JobMark.objects.filter(job=job).select_related("device__host").order_by("device__host__name", "device__key")
     now_us = int(now.timestamp() * US_PER_S)
-    spans = [(mark.device, mark.started_at_us, mark.ended_at_us or now_us) for mark in marks]
+    spans = [(mark.device, mark.started_at_us, mark.ended_at_us or now_us) for mark in marks] or _booked(job)
     if not spans:
         return []
     last_us = max(end for _, _, end in spans)
@@ -200,6 +200,20 @@ def job_power(job: Job, *, now: datetime) -> list[PowerLine]:
             points = power_points(device.pk, max(start, first_us), end)
             lines[device.pk] = PowerLine(str(device), points)
     return [line for line in lines.values() if line.points]
+
+
+def _booked(job: Job) -> list[tuple[Device, int, int]]:
+    """Of a job that no mark tells of: its devices with their hours in the ledger. Two queries."""
+    hours = dict(
+        (pk, (first, last))
+        for pk, first, last in LedgerHour.objects.filter(job=job, covered_s__gt=0)
+        .order_by()
+        .values_list("device")
+        .annotate(Min("hour"), Max("hour"))
+    )
+    devices = Device.objects.filter(pk__in=hours).select_related("host").order_by("host__name", "key")
+    ends = {pk: (round(a.timestamp() * US_PER_S), round(b.timestamp() * US_PER_S)) for pk, (a, b) in hours.items()}
+    return [(device, ends[device.pk][0], ends[device.pk][1] + US_PER_HOUR) for device in devices]
 
 
 def power_points(device_id: int, start_us: int, end_us: int) -> list[tuple[datetime, float]]:

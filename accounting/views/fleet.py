@@ -22,6 +22,7 @@ from accounting.models import Device, LedgerHour, Restatement, SampleConflict, S
 from accounting.reports import figures, fleet, fleet_tables, jobs, periods
 from accounting.reports.carbon_free import site_carbon_free
 from accounting.reports.cooling import cooling_outcomes, cooling_table
+from accounting.reports.device_sources import counted_sources, told_by
 from accounting.reports.job_tables import jobs_table, trend_table
 from accounting.reports.live import live, visible_devices
 from accounting.reports.making import making_view
@@ -207,6 +208,8 @@ def device_page(request: HttpRequest, device_id: int) -> HttpResponse:
         "restated": device_notes(device.pk, period.start, period.end),
         "conflicts": SampleConflict.objects.filter(device=device)[:20],
         "agents": device.host.agents.all(),
+        "counted": counted_sources(device, period.start, period.end),
+        "told_by": told_by(device) if visibility.team_ids is None or can_change(request.user, device.host.team) else [],
         "metric": asked_metric(request),
         "table": table,
         "csv_url": f"?{period.query}&show={asked_metric(request)}&csv=1",

@@ -64,10 +64,15 @@ class RunsForm(forms.Form):
         return [self[name] for name in ("file", "whose", "kind", "time_zone")]
 
     @property
-    def groups(self) -> list[tuple[str, list[Any]]]:
-        """Fields that some files need, by the tool."""
+    def groups(self) -> list[tuple[str, list[Any], bool]]:
+        """Fields that some files need, by the tool; open where one was filled in or is wrong."""
         named = ((FileImport.Kind.SLURM, "Slurm", _SLURM), (FileImport.Kind.CODECARBON, "CodeCarbon", _CODECARBON))
-        return [(title, [self[name] for name in names]) for kind, title, names in named if kind in KINDS]
+        said = {*self.errors, *(name for name, value in self.data.items() if value)} - {"gather", "nodes"}
+        return [
+            (title, [self[name] for name in names], bool(said & set(names)))
+            for kind, title, names in named
+            if kind in KINDS
+        ]
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]

@@ -97,7 +97,7 @@ def import_withdraw(request: HttpRequest, import_id: int) -> HttpResponse:
         messages.error(request, "It is being taken in: withdraw it when that is done.")
         return redirect("imports")
     now = timezone.now()
-    reason = f"Runs of {brought.file_name} were withdrawn (import {brought.pk})"
+    reason = f"runs of {brought.file_name} were withdrawn (import {brought.pk})"
     try:
         imports.withdraw(brought, keeper=ImportKeeper(reason=reason, actor=request.user, now=now), now=now)
     except imports.Sealed as why:
@@ -116,7 +116,7 @@ def _take(request: HttpRequest, held_id: int, brought: FileImport) -> None:
         claimed_at=timezone.now()
     ):
         now = timezone.now()
-        reason = f"Runs of {held.file_name} were imported (import {brought.pk})"
+        reason = f"runs of {held.file_name} were imported (import {brought.pk})"
         try:
             imports.go_on(held, keeper=ImportKeeper(reason=reason, actor=request.user, now=now), now=now)
         except Exception as error:

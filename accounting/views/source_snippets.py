@@ -75,7 +75,7 @@ def _codecarbon(server: str, token: str) -> Snippet:
         "Your code has a CodeCarbon tracker already: three arguments send its readings here.",
         "As api_key.",
         (Text("In Python", code), Text("Or in ~/.codecarbon.config, for every run", file)),
-        _links(("Import an emissions.csv", "codecarbon-import")),
+        _links(("Import an emissions.csv", "import-new")),
     )
 
 
@@ -137,8 +137,8 @@ def _opentelemetry(server: str, token: str) -> Snippet:
 
 def _slurm(server: str, token: str) -> Snippet:
     text = (
-        "sacct -P --allusers --starttime=now-7days --format=JobID,JobName,User,Account,Partition,State,"
-        "Start,End,ElapsedRaw,AllocTRES,ConsumedEnergyRaw,NodeList > sacct.txt"
+        "sacct -P -a -S now-7days --format=JobID,JobIDRaw,JobName,User,Account,Start,End,ElapsedRaw,State,NodeList,"
+        "AllocTRES,ConsumedEnergyRaw > sacct.txt"
     )
     return Snippet(
         "slurm",
@@ -147,7 +147,7 @@ def _slurm(server: str, token: str) -> Snippet:
         "you like: what came before is not counted twice.",
         "A person imports the file: it needs no token.",
         (Text("On the cluster", text),),
-        _links(("Import a sacct file", "slurm-import")),
+        _links(("Import a sacct file", "import-new")),
     )
 
 

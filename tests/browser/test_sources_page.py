@@ -59,3 +59,23 @@ class TestSources:
         expect(page.get_by_role("heading", name="Connect a source")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         watch.assert_clean()
+
+    def test_of_files_lead_to_the_page_that_imports_them(self, page: Page, watch: Watch) -> None:
+        page.goto("/sources/?connect=slurm#connect")
+        page.get_by_role("link", name="Import a sacct file").click()
+        expect(page.get_by_role("heading", name="Import runs", level=1)).to_be_visible()
+        watch.assert_clean()
+
+    @pytest.mark.parametrize("path", ["/imports/", "/imports/new", "/fleet/label-rules/", "/tokens/"])
+    def test_and_the_pages_beside_them_fit_a_phone(self, page: Page, watch: Watch, path: str) -> None:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        watch.assert_clean()
+
+    def test_stand_in_a_navigation_that_fits_900_pixels(self, page: Page) -> None:
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto("/fleet/label-rules/")
+        current = page.locator("nav.side [aria-current=page]")
+        expect(current).to_have_text("Label rules")
+        assert page.locator("nav.side").evaluate("nav => nav.scrollHeight <= 900")

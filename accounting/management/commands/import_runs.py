@@ -77,7 +77,7 @@ class Command(BaseCommand):
             return
         now = timezone.now()
         file_name = Path(name).name if name != "-" else "standard input"
-        keeper = ImportKeeper(reason=f"Runs of {file_name} were imported", actor="import_runs", now=now)
+        keeper = ImportKeeper(reason=f"runs of {file_name} were imported", actor="import_runs", now=now)
         brought = imports.take(
             found,
             body,

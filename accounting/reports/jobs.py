@@ -204,13 +204,8 @@ def job_power(job: Job, *, now: datetime) -> list[PowerLine]:
 
 def _booked(job: Job) -> list[tuple[Device, int, int]]:
     """Of a job that no mark tells of: its devices with their hours in the ledger. Two queries."""
-    hours = dict(
-        (pk, (first, last))
-        for pk, first, last in LedgerHour.objects.filter(job=job, covered_s__gt=0)
-        .order_by()
-        .values_list("device")
-        .annotate(Min("hour"), Max("hour"))
-    )
+    rows = LedgerHour.objects.filter(job=job, covered_s__gt=0).order_by().values_list("device")
+    hours = {pk: (first, last) for pk, first, last in rows.annotate(Min("hour"), Max("hour"))}
     devices = Device.objects.filter(pk__in=hours).select_related("host").order_by("host__name", "key")
     ends = {pk: (round(a.timestamp() * US_PER_S), round(b.timestamp() * US_PER_S)) for pk, (a, b) in hours.items()}
     return [(device, ends[device.pk][0], ends[device.pk][1] + US_PER_HOUR) for device in devices]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from accounting.models import Device, DeviceSample, EnergyHour, Job
+from accounting.models import Device, DeviceSample, EnergyHour, Job, LedgerHour
 from accounting.reports.device_sources import counted_sources
 from accounting.reports.jobs import job_devices
 from tests.accounting.ledger.rows import NOON, a_device
@@ -46,6 +46,6 @@ class TestDevicesOfAJob:
     def test_are_those_the_ledger_booked_it_on_once_each(self) -> None:
         device, job = a_device(), Job.objects.create(key="told")
         for n in range(2):
-            an_hour(device, NOON + n * HOUR, DeviceSample.Source.OTLP, 1.0, job)
+            LedgerHour.objects.create(device=device, job=job, hour=NOON + n * HOUR, rebuilt_at=NOON, status="measured")
         assert job_devices(job) == [device]
         assert job_devices(Job.objects.create(key="other")) == []

@@ -123,7 +123,7 @@ def hold(
 def confirm(held: HeldFile, *, now: datetime) -> FileImport:
     """The import that a held file becomes; `go_on` takes it in. Twice confirmed is once."""
     with transaction.atomic():
-        held = HeldFile.objects.select_for_update().select_related("file_import").get(pk=held.pk)
+        held = HeldFile.objects.select_for_update(of=("self",)).select_related("file_import").get(pk=held.pk)
         if held.file_import is None:
             body = zlib.decompress(held.body)
             held.file_import = _begun(

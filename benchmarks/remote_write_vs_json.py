@@ -21,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ingest_vs_copy import database, server  # noqa: E402
+from benchmarks.ingest.posting import server  # noqa: E402
+from benchmarks.ingest_vs_copy import postgresql  # noqa: E402
 
 SHORT = bool(os.environ.get("BENCH_SHORT"))
 CONNECTIONS, DEVICES, READINGS = 4, 125, 4
@@ -38,7 +39,7 @@ ENERGY = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="greenai-bench-") as folder, database(Path(folder)) as url:
+    with tempfile.TemporaryDirectory(prefix="greenai-bench-") as folder, postgresql(Path(folder)) as url:
         os.environ |= {"DATABASE_URL": url, "GREENAI_DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "greenai.settings"}
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, check=True)
         import django

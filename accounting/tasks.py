@@ -23,15 +23,18 @@ _CLIENTS = gridfeed.clients(clock=time.monotonic, today=timezone.now)
 def rebuild_dirty_hours() -> None:
     """Drain the hours that are dirty now, for at most 20 seconds at a time, and close what they restated.
 
-    First what an upgrade changed: after it, no hour is made anew before it is known what stood there. Hours that more
-    readings make dirty again meanwhile are for the next nudge: else a busy fleet would keep a worker at them for ever.
+    First what an upgrade changed: after it, no hour is made anew before it is known what stood there. Then twice what
+    is dirty by then: hours that readings make dirty again after that are for the next nudge, else a busy fleet would
+    keep a worker at them for ever.
     """
     upgrade.restate_upgrade(now=timezone.now())
-    until, began = time.monotonic() + _REBUILD_FOR_S, timezone.now()
-    while time.monotonic() < until and rebuild.rebuild_dirty(
-        now=timezone.now(), limit=rebuild.ROUND, marked_until=began
-    ):
-        pass
+    until = time.monotonic() + _REBUILD_FOR_S
+    for _ in range(2):
+        began = timezone.now()
+        while time.monotonic() < until and rebuild.rebuild_dirty(
+            now=timezone.now(), limit=rebuild.ROUND, marked_until=began
+        ):
+            pass
     restate.settle(now=timezone.now())
 
 

@@ -7,7 +7,7 @@ quarter of a second.
 
 "Up to date" means: nothing may wait (GREENAI_LEDGER_OPEN_HOUR_S=0, the hardest setting), and a round with the ledger
 lasts until every hour that was marked in it is made and rolled up. A nudge is sent with the last reply, so that the
-pause until beat's next one does not count as work; beat's own come every 5 s as ever. The first round of either kind is
+pause until beat's next one does not count as work; beat's own come every 4 s as ever. The first round of either kind is
 not counted.
 
 Two fleets: few devices whose past comes in fast, so that an hour is made again and again as it fills; and many devices,

@@ -202,7 +202,7 @@ GREENAI = {
     "raw_retention_days": env.int("GREENAI_RAW_RETENTION_DAYS", 400),  # 0: for ever
     "ingest_at_once": env.int("GREENAI_INGEST_AT_ONCE", 6),  # of the web server's eight threads
     "ingest_waiting": env.int("GREENAI_INGEST_WAITING", 1),
-    "ledger_interval_s": env.float("GREENAI_LEDGER_INTERVAL_S", 5.0),
+    "ledger_interval_s": env.float("GREENAI_LEDGER_INTERVAL_S", 4.0),
     "ledger_open_hour_s": env.float("GREENAI_LEDGER_OPEN_HOUR_S", 60.0),  # how long running hours of a fleet may wait
     "ledger_workers": 1 if SQLITE else max(1, env.int("GREENAI_LEDGER_WORKERS", 1)),  # SQLite has one writer
     "lease_s": env.float("GREENAI_LEASE_S", 60.0),

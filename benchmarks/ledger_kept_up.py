@@ -16,7 +16,6 @@ printed, and from it what the same fleet would come to were running hours made e
 is how long the product lets them wait; such ratios are worked out, not measured. BENCH_SHORT=1 sends less.
 """
 
-import http.client
 import json
 import os
 import statistics
@@ -31,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.ingest.posting import post_all  # noqa: E402
 from benchmarks.side_by_side.serving import database_and_broker, ledger_workers, web_server  # noqa: E402
 
 SHORT = bool(os.environ.get("BENCH_SHORT"))
@@ -105,32 +105,6 @@ def body(host: str, start: datetime, batch: int) -> bytes:
         samples.append({"device": device, "measured_at": at.isoformat(), "power_w": watts, "job": job, "seq": n})
     agent = {"id": "agent", "host": host, "boot_id": "boot", "version": "0.1.0"}
     return json.dumps({"agent": agent, "device_samples": samples}, separators=(",", ":")).encode()
-
-
-def post_all(port: int, secret: str, bodies: list[list[bytes]]) -> float:
-    """Every connection posts its bodies one after the other; seconds until the last reply."""
-    failed: list[str] = []
-
-    def post(mine: list[bytes]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        for each in mine:
-            connection.request("POST", "/api/v1/telemetry", each, headers)
-            response = connection.getresponse()
-            reply = response.read()
-            if response.status != 200 or json.loads(reply)["accepted"] != BATCH:
-                failed.append(reply.decode())
-                return
-        connection.close()
-
-    threads = [threading.Thread(target=post, args=(mine,)) for mine in bodies]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed, failed[0]
-    return time.perf_counter() - started
 
 
 def settle_all() -> None:

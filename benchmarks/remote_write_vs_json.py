@@ -6,22 +6,19 @@ same devices, each kind at moments of its own. Printed are the ratios of samples
 starters are those of ingest_vs_copy.py. BENCH_SHORT=1 sends a third.
 """
 
-import http.client
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ingest.posting import server  # noqa: E402
+from benchmarks.ingest.posting import send, server  # noqa: E402
 from benchmarks.ingest_vs_copy import postgresql  # noqa: E402
 
 SHORT = bool(os.environ.get("BENCH_SHORT"))
@@ -111,32 +108,11 @@ def labels(gpu: int, host: str) -> dict[str, str]:
 
 def one_round(port: int, secret: str, kind: str, bodies: list[list[bytes]]) -> float:
     """Every connection posts its bodies one after the other; seconds until the last reply."""
-    failed: list[str] = []
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     if kind != "json":
         proto = "" if kind.endswith("1.0") else ";proto=io.prometheus.write.v2.Request"
         headers |= {"Content-Type": f"application/x-protobuf{proto}", "Content-Encoding": "snappy"}
-
-    def post(mine: list[bytes]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        for each in mine:
-            connection.request("POST", KINDS[kind], each, headers)
-            response = connection.getresponse()
-            reply = response.read()
-            if response.status >= 300:
-                failed.append(reply.decode())
-                return
-        connection.close()
-
-    threads = [threading.Thread(target=post, args=(mine,)) for mine in bodies]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - started
-    assert not failed, failed[0]
-    return took
+    return send(port, KINDS[kind], headers, bodies, lambda status, _: status < 300)
 
 
 if __name__ == "__main__":

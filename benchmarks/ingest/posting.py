@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,17 +68,34 @@ def body(start: datetime, connection: int, batch: int) -> bytes:
 
 
 def post_all(port: int, secret: str, sent: list[list[bytes]]) -> float:
-    """Every connection posts its bodies one after the other; seconds until the last reply."""
+    """`send` of telemetry, all of which must be new; seconds until the last reply."""
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    return send(
+        port,
+        "/api/v1/telemetry",
+        headers,
+        sent,
+        lambda status, reply: status == 200 and json.loads(reply)["accepted"] == BATCH,
+    )
+
+
+def send(
+    port: int, path: str, headers: dict[str, str], sent: list[list[bytes]], taken: Callable[[int, bytes], bool]
+) -> float:
+    """Every connection posts its bodies one after the other; seconds until the last reply.
+
+    Args:
+        taken: whether a status and a reply are as they should be; else the round ends in an AssertionError.
+    """
     failed: list[str] = []
 
     def post(mine: list[bytes]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
         for each in mine:
-            connection.request("POST", "/api/v1/telemetry", each, headers)
+            connection.request("POST", path, each, headers)
             response = connection.getresponse()
             reply = response.read()
-            if response.status != 200 or json.loads(reply)["accepted"] != BATCH:
+            if not taken(response.status, reply):
                 failed.append(reply.decode())
                 return
         connection.close()

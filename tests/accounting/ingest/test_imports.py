@@ -10,6 +10,7 @@ from django.db.models import Sum
 from accounting.access import issue_token
 from accounting.agent.wire import AgentInfo, DeviceInfo, DeviceSample, EnergySpan, TelemetryBatch
 from accounting.ingest import import_parts, imports
+from accounting.ingest.formats import slurm
 from accounting.ingest.formats.imported import ImportRefused
 from accounting.ingest.import_kinds import kind_of
 from accounting.ingest.store import store
@@ -19,6 +20,7 @@ from accounting.ledger.rebuild import rebuild_dirty
 from accounting.models import (
     Device,
     DirtyHour,
+    EnergyHour,
     FileImport,
     HeldFile,
     JobMark,
@@ -250,3 +252,22 @@ class TestPreview:
 class TestWhatItSays:
     def test_can_be_kept_as_json(self, site: Site) -> None:
         assert json.loads(json.dumps(taken(text(line("1")), site).brought))["runs"] == 1
+
+
+class TestWithdrawingWhatIsSealed:
+    def test_is_refused_and_takes_nothing_back(self, site: Site) -> None:
+        brought = taken(text(line()), site)
+        rebuilt()
+        EnergyHour.objects.update(sealed=True)
+        before = StoredSpan.objects.count()
+        with pytest.raises(imports.Sealed, match="retired"):
+            imports.withdraw(brought, keeper=keeper("withdrawn"), now=NOW)
+        brought.refresh_from_db()
+        assert StoredSpan.objects.count() == before > 0 and brought.withdrawn_at is None
+
+
+class TestAFileOfTooManyStretches:
+    def test_is_refused_before_it_fills_the_memory(self, site: Site, monkeypatch) -> None:
+        monkeypatch.setattr(slurm, "MOST_STRETCHES", 3)
+        with pytest.raises(ImportRefused, match="3 jobs times nodes"):
+            taken(text(line(NodeList="n[1-4]")), site)

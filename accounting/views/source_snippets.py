@@ -51,7 +51,7 @@ def _agent(server: str, token: str) -> Snippet:
     return Snippet(
         "agent",
         "Agent",
-        "Nothing measures this machine yet. The agent reads GPUs, processors and whole nodes, knows Slurm and "
+        "For a machine that nothing measures yet. The agent reads GPUs, processors and whole nodes, knows Slurm and "
         "Kubernetes jobs, keeps readings on disk while the network is down, and needs only Python 3.11.",
         "In a file that only its owner reads.",
         (Text("Paste on the machine", agent_command(token, server=server)),),
